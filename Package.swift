@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The rules every target here lives by: Swift 6 mode, explicit existentials and imports, async functions that stay
+/// on the caller's loop, and no warning left standing.
+let rules: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "perdition",
+    products: [
+        .executable(name: "perdition", targets: ["Perdition"]),
+        .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
+        .executable(name: "makegdbm", targets: ["MakeGDBM"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        // C, each header saying why Swift cannot call the original.
+        .target(name: "CLinux", path: "Sources/C/Linux"),
+        .systemLibrary(
+            name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+
+        // What the programs are made of.
+        .target(name: "Loop", dependencies: ["CLinux", collections], swiftSettings: rules),
+        .target(name: "Daemon", dependencies: ["CLinux", logging], swiftSettings: rules),
+        .target(
+            name: "Lookup", dependencies: ["CLinux", "Daemon", "Loop", arguments, collections, logging],
+            swiftSettings: rules),
+        .target(name: "TLS", dependencies: ["CLinux", "COpenSSL", "Loop"], swiftSettings: rules),
+        .target(name: "GDBM", dependencies: ["CGDBM", "CLinux"], swiftSettings: rules),
+        .target(
+            name: "Proxy", dependencies: ["CLinux", "Daemon", "Lookup", "Loop", "TLS", collections, logging],
+            swiftSettings: rules),
+
+        // The programs.
+        .executableTarget(name: "Perdition", dependencies: ["Proxy"], swiftSettings: rules),
+        .executableTarget(
+            name: "MapGDBM", dependencies: ["Daemon", "GDBM", "Lookup", arguments, logging], swiftSettings: rules),
+        .executableTarget(name: "MakeGDBM", dependencies: ["GDBM", arguments], swiftSettings: rules),
+
+        // Values first, then the loop over socket pairs, then real clients against real servers.
+        .testTarget(name: "LoopTests", dependencies: ["Loop", "CLinux"], swiftSettings: rules),
+        .testTarget(name: "DaemonTests", dependencies: ["Daemon", "CLinux", logging], swiftSettings: rules),
+        .testTarget(name: "LookupTests", dependencies: ["Lookup", "Loop", "CLinux"], swiftSettings: rules),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "Loop", "CLinux"], swiftSettings: rules),
+        .testTarget(name: "MapTests", dependencies: ["GDBM", "CLinux"], swiftSettings: rules),
+        .testTarget(name: "ProxyTests", dependencies: ["Proxy", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
+        .testTarget(name: "Integration", dependencies: ["CLinux"], swiftSettings: rules),
+    ]
+)
