@@ -27,6 +27,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private var generation: UInt32 = 1
     private var timers: TimerWheel
     private var due: [any TimerTarget] = []
+    private var repeated: [Channel] = []
     private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
     public private(set) var now: UInt64
@@ -123,6 +124,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             if count > 0 {
                 for index in 0..<Int(count) { dispatch(&events[index]) }
             }
+            runRepeated()
             fireTimers()
             takeInbox(beforeSleep: false)
         }
@@ -156,7 +158,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     private func waitTime() -> Int32 {
-        guard jobs.isEmpty else { return 0 }
+        guard jobs.isEmpty, repeated.isEmpty else { return 0 }
         guard let delay = timers.delay(from: now) else { return -1 }
         return Int32(clamping: delay)
     }
@@ -195,6 +197,18 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         let descriptor = Int(channel.descriptor)
         guard descriptor < channels.count, channels[descriptor] === channel else { return }
         channels[descriptor] = nil
+    }
+
+    /// Calls a channel's handler again in the next turn, after everybody else: for a handler that stopped with work left.
+    public func again(_ channel: Channel) {
+        repeated.append(channel)
+    }
+
+    private func runRepeated() {
+        guard !repeated.isEmpty else { return }
+        let channels = repeated
+        repeated.removeAll(keepingCapacity: true)
+        for channel in channels { channel.handler?.channelReady(channel) }
     }
 
     // MARK: Timers
