@@ -79,6 +79,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Whether the caller runs on this loop's thread.
     public var isCurrent: Bool { pthread_equal(pthread_self(), owner) != 0 }
 
+    /// What lives on this loop, put here and used by its own thread only.
+    public var tenant: AnyObject?
+
     // MARK: Executor
 
     /// Appends a job, from any thread; it is never run from here.
@@ -190,6 +193,12 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         let data = UInt64(generation) << 32 | UInt64(UInt32(truncatingIfNeeded: descriptor))
         guard linux_epoll_add(epoll, channel.descriptor, events, data) == 0 else { throw .last }
         channels[descriptor] = channel
+    }
+
+    /// Takes a channel out of the epoll set although its descriptor stays open.
+    func withdraw(_ channel: Channel) {
+        unregister(channel)
+        linux_epoll_remove(epoll, channel.descriptor)
     }
 
     /// Forgets a channel; closing its descriptor takes it out of the epoll set.

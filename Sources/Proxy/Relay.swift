@@ -3,7 +3,7 @@ import Loop
 import Synchronization
 
 /// A logged-in session: bytes both ways until both ends are done or idle too long. It has no task; the loop calls it.
-final class Relay: ChannelHandler, TimerTarget {
+final class Relay: ChannelHandler, TimerTarget, Visitor {
     /// What is needed to write the session's last line.
     struct Account {
         /// Where it goes.
@@ -25,7 +25,7 @@ final class Relay: ChannelHandler, TimerTarget {
     private var timer: TimerID?
     private var finished = false
     /// Called once, when the session is over.
-    var onEnd: (() -> Void)?
+    var onEnd: ((Relay) -> Void)?
 
     /// A relay that takes over both streams with what they have read already.
     init(client: Stream, server: Stream, timeout: UInt64?, account: Account) {
@@ -95,7 +95,7 @@ final class Relay: ChannelHandler, TimerTarget {
         if let fault { account.log.error("\(fault)") }
         account.log.info("Closing session: \(account.label) received=\(up.count) sent=\(down.count)")
         account.services.sessions.subtract(1, ordering: .relaxed)
-        onEnd?()
+        onEnd?(self)
         onEnd = nil
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 import TLS
 
 /// One client's connection from its greeting to the hand-over: straight code that reads as the manual tells it.
-final class Session {
+final class Session: Visitor {
     /// Milliseconds one address of a real server gets to accept a connection.
     static let connectPatience: UInt64 = 10_000
     /// Milliseconds a real server gets for each answer before the login, whatever longer time clients get.
@@ -44,8 +44,13 @@ final class Session {
         }
     }
 
+    /// Ends the session: whoever waits for the client wakes up to a closed connection.
+    func stop() {
+        client.close()
+    }
+
     private func serve() async throws(SessionEnd) -> Relay? {
-        let identity = await "ready on \(hostName()) \(options.checksum)"
+        let identity = await "ready on \(hostName()) \(options.checksumText)"
         let dialogue = makeClient(Front(stream: client, options: options, identity: identity))
         try await dialogue.greet()
         while true {

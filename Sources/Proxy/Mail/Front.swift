@@ -4,7 +4,7 @@ import Loop
 /// before every refusal.
 final class Front {
     /// Milliseconds between a fault and the answer to it: guessing passwords must not be quick.
-    static let pause: UInt64 = 3000
+    static let pauseLength: UInt64 = 3000
 
     /// The client's connection.
     let stream: Stream
@@ -69,7 +69,12 @@ final class Front {
 
     /// Sends a line after the pause; costs a timer, no thread.
     func sendLate(_ line: String) async throws(SessionEnd) {
-        await stream.channel.thread.sleep(Self.pause)
+        await pause()
         try await send(line)
+    }
+
+    /// Lets the time pass that every refusal takes.
+    func pause() async {
+        await stream.channel.thread.sleep(Self.pauseLength)
     }
 }

@@ -67,7 +67,7 @@ struct LineReader {
 
     private mutating func use(upTo end: Int) {
         buffer.withUnsafeMutableBytes { bytes in
-            bytes[head..<end].initializeMemory(as: UInt8.self, repeating: 0)
+            _ = bytes[head..<end].initializeMemory(as: UInt8.self, repeating: 0)
         }
         head = end
         if head == buffer.count {

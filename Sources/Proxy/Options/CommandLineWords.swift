@@ -47,7 +47,8 @@ struct CommandLineWords {
             words.append(Word(option: option, value: ""))
             return
         }
-        words.append(Word(option: option, value: try value.map(String.init) ?? next(for: "--\(name)")))
+        let text = if let value { String(value) } else { try next(for: "--\(name)") }
+        words.append(Word(option: option, value: text))
     }
 
     /// `-x`, `-xyz`, `-xvalue`, `-x value` or `-x=value`.

@@ -1,7 +1,7 @@
-public import Loop
+import Loop
 
 /// One format of `--query_key`, read once and filled in for each lookup.
-public struct QueryKey: Equatable, Sendable {
+struct QueryKey: Equatable, Sendable {
     enum Part: Equatable, Sendable {
         case literal([UInt8])
         case longName, shortName, delimiter, domain
@@ -11,7 +11,7 @@ public struct QueryKey: Equatable, Sendable {
     private let parts: [Part]
 
     /// Reads a format; nil where a backslash is followed by nothing, or by a character the manual does not list.
-    public init?(_ format: String) {
+    init?(_ format: String) {
         var parts: [Part] = []
         var literal: [UInt8] = []
         var bytes = format.utf8.makeIterator()

@@ -40,7 +40,7 @@ final class IMAP4Client: MailClient {
     }
 
     func refuse(_ refusal: Refusal) async throws(SessionEnd) {
-        await front.stream.channel.thread.sleep(Front.pause)
+        await front.pause()
         if front.options.serverRespLine, let answer = refusal.answer {
             try await front.send(tagged(answer))
         } else if refusal == .localAuthentication {

@@ -34,7 +34,7 @@ final class POP3Client: MailClient {
 
     func refuse(_ refusal: Refusal) async throws(SessionEnd) {
         name = nil
-        await front.stream.channel.thread.sleep(Front.pause)
+        await front.pause()
         if front.options.serverRespLine, let answer = refusal.answer {
             try await front.send(answer + [13, 10])
         } else if refusal == .localAuthentication {
