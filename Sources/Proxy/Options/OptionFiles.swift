@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 
 /// Where configuration files come from; tests bring their own.
 public struct OptionFiles: Sendable {
