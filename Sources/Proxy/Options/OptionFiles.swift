@@ -30,7 +30,7 @@ public struct OptionFiles: Sendable {
         var bytes: [UInt8] = []
         while bytes.count <= limit {
             let chunk = [UInt8](unsafeUninitializedCapacity: 16384) { buffer, count in
-                count = max(0, CLinux.read(file, buffer.baseAddress, buffer.count))
+                count = max(0, Glibc.read(file, buffer.baseAddress, buffer.count))
             }
             if chunk.isEmpty { return .bytes(bytes) }
             bytes += chunk
