@@ -49,6 +49,15 @@ public struct Background: ~Copyable {
         }
     }
 
+    /// Opens /dev/null wherever standard input, output or error is closed. Else the next socket takes its number, and
+    /// the log's lines, or falls to ``releaseTerminal()``. The first thing a program does.
+    public static func fillStandardStreams() {
+        // The lowest free number is given, so the first one above 2 says that all are taken.
+        var opened = linux_open("/dev/null", O_RDWR, 0)
+        while opened >= 0, opened <= 2 { opened = linux_open("/dev/null", O_RDWR, 0) }
+        if opened > 2 { close(opened) }
+    }
+
     private static let isReady: UInt8 = 1
 
     private init(report: Int32) { self.report = report }

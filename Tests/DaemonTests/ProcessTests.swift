@@ -161,6 +161,20 @@ import Testing
         #expect(status == 0)
     }
 
+    @Test func closedStandardStreamsAreFilled() {
+        let status = child {
+            let next = linux_open("/dev/null", O_RDWR, 0)
+            close(0)
+            close(2)
+            Background.fillStandardStreams()
+            guard linux_fcntl(0, F_GETFD, 0) == 0, linux_fcntl(2, F_GETFD, 0) == 0 else { return 1 }
+            // Nothing else was taken.
+            close(next)
+            return linux_open("/dev/null", O_RDWR, 0) == next ? 0 : 2
+        }
+        #expect(status == 0)
+    }
+
     // MARK: Background
 
     /// Starts a daemon in the background from a child; gives the status its starter sees.
