@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 
 /// Where configuration files come from; tests bring their own.
 public struct OptionFiles: Sendable {
@@ -30,7 +31,7 @@ public struct OptionFiles: Sendable {
         while bytes.count <= limit {
             var error: Int32 = 0
             let chunk = [UInt8](unsafeUninitializedCapacity: 16384) { buffer, count in
-                let got = CLinux.read(file, buffer.baseAddress, buffer.count)
+                let got = Glibc.read(file, buffer.baseAddress, buffer.count)
                 error = got < 0 ? linux_errno() : 0
                 count = max(0, got)
             }
