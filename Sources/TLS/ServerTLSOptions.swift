@@ -4,6 +4,9 @@ public struct ServerTLSOptions: Sendable {
     public var certificateFile = "/etc/perdition/perdition.crt.pem"
     /// `ssl_key_file`, in PEM.
     public var keyFile = "/etc/perdition/perdition.key.pem"
+    /// `ssl_ca_chain_file`: the authorities above the certificate, sent to clients where `certificateFile` holds none, and
+    /// believed like those of `trust`; "" for none. It has no say towards real servers.
+    public var caChainFile = ""
     /// `ssl_passphrase_fd` or `ssl_passphrase_file`; asked only when the key is encrypted.
     public var passphrase = PassphraseSource.descriptor(0)
     /// `ssl_dh_params_file`; "" for the parameters in `ssl_cert_file`, or else OpenSSL's own.
@@ -18,7 +21,7 @@ public struct ServerTLSOptions: Sendable {
     public var allowsCompression = false
     /// False with `ssl_no_cipher_server_preference`.
     public var prefersServerCiphers = true
-    /// False with `ssl_no_client_cert_verify`: then no certificate is asked of clients.
+    /// False with `ssl_no_client_cert_verify` or `ssl_no_cert_verify`: then no certificate is asked of clients.
     public var verifiesClients = true
     /// Whose client certificates are believed.
     public var trust = TLSTrust()

@@ -32,6 +32,9 @@ public final class TLSContext: @unchecked Sendable {
         try builder.loadCertificate(options)
         // Also where clients are not verified: the own chain is completed from the same authorities.
         try builder.loadTrust(options.trust, warns: false)
+        if !options.caChainFile.isEmpty {
+            try builder.loadAuthorities(options.caChainFile, option: "ssl_ca_chain_file")
+        }
         builder.buildChain()
         builder.setServerSessions()
         return TLSContext(builder, role: .server, trust: options.trust, verifies: options.verifiesClients)

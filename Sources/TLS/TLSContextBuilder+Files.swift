@@ -95,9 +95,6 @@ extension TLSContextBuilder {
     func loadTrust(_ trust: TLSTrust, warns: Bool) throws(TLSError) {
         // One more than wanted, so that the check sees the certificate that is too far up, and can say so.
         SSL_CTX_set_verify_depth(handle, Int32(min(max(trust.verifyDepth, 0), 98) + 1))
-        if !trust.caChainFile.isEmpty {
-            return try loadAuthorities(trust.caChainFile, option: "ssl_ca_chain_file")
-        }
         if !trust.caFile.isEmpty { try loadAuthorities(trust.caFile, option: "ssl_ca_file") }
         guard !trust.caPath.isEmpty else { return }
         SSL_CTX_load_verify_dir(handle, trust.caPath)
@@ -107,7 +104,8 @@ extension TLSContextBuilder {
         }
     }
 
-    private func loadAuthorities(_ path: String, option: String) throws(TLSError) {
+    /// Every certificate of the file becomes an authority.
+    func loadAuthorities(_ path: String, option: String) throws(TLSError) {
         // Only for the system's reason, if there is one.
         _ = try PEMFile(path, option: option)
         ERR_clear_error()

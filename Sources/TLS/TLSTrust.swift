@@ -2,8 +2,6 @@ import COpenSSL
 
 /// Whose certificates are believed, and which faults in them are overlooked. The names are those of the manual.
 public struct TLSTrust: Sendable {
-    /// `ssl_ca_chain_file`; "" for none. It overrides the file and the path.
-    public var caChainFile = ""
     /// `ssl_ca_file`; "" for none.
     public var caFile = ""
     /// `ssl_ca_path`, a directory prepared by `openssl rehash`; "" for none. It need not exist.

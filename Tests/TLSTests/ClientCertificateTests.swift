@@ -41,6 +41,16 @@ import Testing
         #expect(session.verification == .verified)
     }
 
+    @Test func theChainFileIsBelievedToo() throws {
+        let stranger = try authority.issue("Stranger", isCA: true)
+        let session = try serve(showing: authority.issue("joe", by: stranger)) {
+            $0.caChainFile = stranger.certificate
+        }
+        #expect(session.verification == .verified)
+        let other = try serve(showing: authority.issue("jim", by: root)) { $0.caChainFile = stranger.certificate }
+        #expect(other.verification == .verified)
+    }
+
     @Test func unverifiable() throws {
         let joe = try authority.issue("joe")
         let fault = ConnectionPair.fault(try serve(showing: joe).handshake)

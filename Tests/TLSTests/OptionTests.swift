@@ -52,9 +52,8 @@ import Testing
         #expect(try serverFault { $0.keyFile = missing } == "--ssl_key_file \(reason)")
         #expect(try serverFault { $0.dhParametersFile = missing } == "--ssl_dh_params_file \(reason)")
         #expect(try serverFault { $0.trust.caFile = missing } == "--ssl_ca_file \(reason)")
-        #expect(try serverFault { $0.trust.caChainFile = missing } == "--ssl_ca_chain_file \(reason)")
+        #expect(try serverFault { $0.caChainFile = missing } == "--ssl_ca_chain_file \(reason)")
         #expect(try clientFault { $0.trust.caFile = missing } == "--ssl_ca_file \(reason)")
-        #expect(try clientFault { $0.trust.caChainFile = missing } == "--ssl_ca_chain_file \(reason)")
         let directory = authority.directory
         #expect(try serverFault { $0.keyFile = directory } == "--ssl_key_file \(directory): Is a directory")
     }
@@ -68,7 +67,7 @@ import Testing
                 case "ssl_key_file": options.keyFile = text
                 case "ssl_dh_params_file": options.dhParametersFile = text
                 case "ssl_ca_file": options.trust.caFile = text
-                default: options.trust.caChainFile = text
+                default: options.caChainFile = text
                 }
             }
             #expect(fault?.hasPrefix("--\(option) \(text): no ") == true, "\(option)")

@@ -147,7 +147,7 @@ import Testing
         #expect(accepted.clientResult == .done(0))
     }
 
-    @Test func authoritiesFromADirectoryOrAChainFile() throws {
+    @Test func authoritiesFromADirectory() throws {
         let identity = try authority.issue("mail.test", by: root)
         try authority.openssl(["rehash", authority.directory])
         let fromPath = try connect(identity) {
@@ -155,14 +155,6 @@ import Testing
             $0.trust.caPath = authority.directory
         }
         #expect(fromPath.clientResult == .done(0))
-        let fromChain = try connect(identity) {
-            $0.trust.caFile = ""
-            $0.trust.caChainFile = root.certificate
-        }
-        #expect(fromChain.clientResult == .done(0))
-        let stranger = try authority.issue("Stranger", isCA: true)
-        let overridden = try connect(identity) { $0.trust.caChainFile = stranger.certificate }
-        #expect(overridden.clientFault?.kind == .certificate)
     }
 
     @Test func names() throws {
