@@ -4,10 +4,11 @@ extension FakeServer {
     /// An IMAP4 or POP3 server with the given users and their passwords.
     ///
     /// - Parameters:
+    ///   - users: Nil lets everybody in.
     ///   - label: Told in the answer to a login, so that a client knows where it is.
     ///   - whenLoggedIn: What happens after a login; by default it answers `LOGOUT`/`QUIT` and repeats everything else.
     static func mail(
-        _ flavour: Flavour, users: [String: String] = ["joe": "secret"], label: String = "fake",
+        _ flavour: Flavour, users: [String: String]? = ["joe": "secret"], label: String = "fake",
         host: String = "127.0.0.1", whenLoggedIn: Talk? = nil
     ) throws -> FakeServer {
         try FakeServer(host: host) { session in
@@ -21,7 +22,7 @@ extension FakeServer {
 
 extension FakeSession {
     /// The dialogue of an IMAP4 server until the proxy goes.
-    func serveIMAP4(_ users: [String: String], label: String, _ whenLoggedIn: FakeServer.Talk?) throws {
+    func serveIMAP4(_ users: [String: String]?, label: String, _ whenLoggedIn: FakeServer.Talk?) throws {
         try say("* OK [CAPABILITY IMAP4rev1] \(label) at your service")
         while let (tag, words) = try imapCommand() {
             switch words.first?.uppercased() {
@@ -29,8 +30,8 @@ extension FakeSession {
                 try say("* CAPABILITY IMAP4rev1")
                 try say("\(tag) OK here they are")
             case "LOGIN" where words.count == 3:
-                note(user: words[1])
-                guard users[words[1]] == words[2] else {
+                note(user: words[1], password: words[2])
+                guard users.map({ $0[words[1]] == words[2] }) ?? true else {
                     try say("\(tag) NO [AUTHENTICATIONFAILED] \(label) does not know you")
                     continue
                 }
@@ -68,7 +69,7 @@ extension FakeSession {
     }
 
     /// The dialogue of a POP3 server until the proxy goes.
-    func servePOP3(_ users: [String: String], label: String, _ whenLoggedIn: FakeServer.Talk?) throws {
+    func servePOP3(_ users: [String: String]?, label: String, _ whenLoggedIn: FakeServer.Talk?) throws {
         try say("+OK \(label) at your service")
         var user = ""
         while let line = try lineOrEnd(within: 60) {
@@ -79,8 +80,8 @@ extension FakeSession {
                 user = argument
                 try say("+OK go on")
             case "PASS":
-                note(user: user)
-                guard users[user] == argument else {
+                note(user: user, password: argument)
+                guard users.map({ $0[user] == argument }) ?? true else {
                     try say("-ERR [AUTH] \(label) does not know you")
                     continue
                 }

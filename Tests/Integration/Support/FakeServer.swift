@@ -52,7 +52,14 @@ final class FakeServer: Sendable {
     /// Every line received, of all connections in the order of arrival.
     var received: [String] { state.lines }
     /// Users that tried to log in, in order.
-    var users: [String] { state.users }
+    var users: [String] { state.logins.map(\.user) }
+    /// Who tried to log in, and with which password.
+    var logins: [Login] { state.logins }
+
+    struct Login: Equatable, Sendable {
+        let user: String
+        let password: String
+    }
 
     /// Closes what is open, and refuses from now on.
     func stop() {
@@ -80,7 +87,7 @@ final class FakeServer: Sendable {
             var open: Set<Int32> = []
             var count = 0
             var lines: [String] = []
-            var users: [String] = []
+            var logins: [Login] = []
             var hasEnded = false
         }
 
@@ -91,7 +98,7 @@ final class FakeServer: Sendable {
         var count: Int { inner.withLock { $0.count } }
         var openCount: Int { inner.withLock { $0.open.count } }
         var lines: [String] { inner.withLock { $0.lines } }
-        var users: [String] { inner.withLock { $0.users } }
+        var logins: [Login] { inner.withLock { $0.logins } }
 
         func add(_ descriptor: Int32) -> Bool {
             inner.withLock {
@@ -110,8 +117,8 @@ final class FakeServer: Sendable {
             inner.withLock { $0.lines.append(line) }
         }
 
-        func note(user: String) {
-            inner.withLock { $0.users.append(user) }
+        func note(_ login: Login) {
+            inner.withLock { $0.logins.append(login) }
         }
 
         func end() {
@@ -142,8 +149,8 @@ final class FakeSession: Connection {
     }
 
     /// Notes who tries to log in.
-    func note(user: String) {
-        state.note(user: user)
+    func note(user: String, password: String) {
+        state.note(FakeServer.Login(user: user, password: password))
     }
 
     /// Sends a line.

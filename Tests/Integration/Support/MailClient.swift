@@ -4,6 +4,8 @@ import Glibc
 final class MailClient: Connection {
     /// The greeting the server sent.
     private(set) var greeting = ""
+    /// What must live as long as this client.
+    var server: AnyObject?
 
     /// Connects and reads the greeting.
     init(_ port: UInt16, host: String = "127.0.0.1", greeted: Bool = true, within seconds: Double = 20) throws {

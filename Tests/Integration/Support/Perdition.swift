@@ -50,9 +50,11 @@ final class Perdition {
         try process.waitUntilListening(on: port)
     }
 
-    /// A new client, greeted.
-    func client(host: String = "127.0.0.1") throws -> MailClient {
-        try MailClient(port, host: host)
+    /// A new client, greeted; it keeps this proxy running.
+    func client(host: String = "127.0.0.1", greeted: Bool = true) throws -> MailClient {
+        let client = try MailClient(port, host: host, greeted: greeted)
+        client.server = self
+        return client
     }
 
     /// What it has logged, without date and process number: only the text.
