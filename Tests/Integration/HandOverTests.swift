@@ -47,7 +47,7 @@ import Testing
             }
         }
         let client = try Perdition(flavour, ["--outgoing_server", "127.0.0.1:\(eager.port)"]).client()
-        let answer = try flavour == .imap4 ? client.login("joe", "secret") : client.pass("joe", "secret")
+        let answer = try client.logIn(flavour)
         #expect(answer.hasSuffix("OK You are so in"))
         #expect(try client.line() == "* 5 EXISTS")
         #expect(try client.line() == "* 1 RECENT")
@@ -79,7 +79,7 @@ import Testing
             try session.send([UInt8](repeating: 120, count: size))
         }
         let client = try Perdition(flavour, ["--outgoing_server", "127.0.0.1:\(server.port)"]).client()
-        _ = try flavour == .imap4 ? client.login("joe", "secret") : client.pass("joe", "secret")
+        _ = try client.logIn(flavour)
         try client.send("last words\r\n")
         client.shutdownWriting()
         #expect(try client.line() == "you sent 12 bytes")
@@ -93,7 +93,7 @@ import Testing
             while try session.lineOrEnd(within: 60) != nil {}
         }
         let client = try Perdition(flavour, ["--outgoing_server", "127.0.0.1:\(server.port)"]).client()
-        _ = try flavour == .imap4 ? client.login("joe", "secret") : client.pass("joe", "secret")
+        _ = try client.logIn(flavour)
         #expect(try client.line() == "that is all")
         #expect(try client.lineOrEnd() == nil)
         try client.send("something still\r\n")
@@ -107,13 +107,13 @@ import Testing
         let proxy = try Perdition(flavour, ["--outgoing_server", "127.0.0.1:\(server.port)"])
         for isReset in [false, true] {
             let client = try proxy.client()
-            _ = try flavour == .imap4 ? client.login("joe", "secret") : client.pass("joe", "secret")
+            _ = try client.logIn(flavour)
             #expect(server.openConnections == 1)
             isReset ? client.reset() : client.hangUp()
             try eventually("the server's connection is closed") { server.openConnections == 0 }
         }
         let client = try proxy.client()
-        _ = try flavour == .imap4 ? client.login("joe", "secret") : client.pass("joe", "secret")
+        _ = try client.logIn(flavour)
         server.stop()
         #expect(try client.rest().isEmpty)
     }

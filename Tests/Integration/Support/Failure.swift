@@ -44,3 +44,10 @@ struct Deadline {
         return Int32(max(0, min(Double(Int32.max), left / .milliseconds(1))))
     }
 }
+
+/// A rest for a test that plays a slow program.
+enum Nap {
+    static func milliseconds(_ count: UInt32) {
+        usleep(count * 1000)
+    }
+}

@@ -136,6 +136,8 @@ final class FakeServer: Sendable {
 /// The real server's end of one connection; what it reads is noted.
 final class FakeSession: Connection {
     private let state: FakeServer.State
+    /// Sends byte by byte, with a rest in between.
+    var isSlow = false
 
     fileprivate init(descriptor: Int32, state: FakeServer.State) {
         self.state = state
@@ -155,6 +157,13 @@ final class FakeSession: Connection {
 
     /// Sends a line.
     func say(_ line: String) throws {
+        if isSlow {
+            for byte in line.utf8 {
+                try send([byte])
+                usleep(20_000)
+            }
+            return try send("\r\n")
+        }
         try send(line + "\r\n")
     }
 

@@ -35,6 +35,16 @@ final class MailClient: Connection {
         try command("\(tag) LOGIN \(user) \(password)", within: seconds).last ?? ""
     }
 
+    /// Logs in by either protocol; returns the last line of the answer.
+    func logIn(
+        _ flavour: Flavour, _ user: String = "joe", _ password: String = "secret", within seconds: Double = 20
+    ) throws -> String {
+        switch flavour {
+        case .imap4: try login(user, password, within: seconds)
+        case .pop3: try pass(user, password, within: seconds)
+        }
+    }
+
     /// POP3 USER and PASS; returns the answer to PASS.
     func pass(_ user: String, _ password: String, within seconds: Double = 20) throws -> String {
         let answer = try ask("USER \(user)")

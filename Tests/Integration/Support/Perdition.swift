@@ -9,6 +9,10 @@ enum Flavour: String, CaseIterable, Sendable {
     var programName: String { "perdition.\(rawValue)" }
     /// How log lines call it.
     var logName: String { rawValue.uppercased() }
+    /// What a client hears after its login went through.
+    var success: String { self == .imap4 ? "a OK You are so in" : "+OK You are so in" }
+    /// What a client hears when it did not.
+    func refusal(_ reason: String) -> String { self == .imap4 ? "a NO failed: \(reason)" : "-ERR failed: \(reason)" }
     /// The service name of its port.
     var service: String { self == .imap4 ? "imap" : "pop3" }
 }
@@ -19,6 +23,7 @@ final class Perdition {
     let flavour: Flavour
     let process: ChildProcess
     private let directory: TemporaryDirectory
+    private let popmap: Popmap?
 
     /// Starts it and waits until it listens.
     ///
@@ -33,6 +38,7 @@ final class Perdition {
         log facility: String = "-", program: String? = nil
     ) throws {
         self.flavour = flavour
+        self.popmap = popmap
         directory = try TemporaryDirectory()
         port = try FreePort.next()
         var arguments = [
