@@ -27,6 +27,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private var generation: UInt32 = 1
     private var timers: TimerWheel
     private var due: [any TimerTarget] = []
+    private var repeated: [Channel] = []
     private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
     public private(set) var now: UInt64
@@ -78,6 +79,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Whether the caller runs on this loop's thread.
     public var isCurrent: Bool { pthread_equal(pthread_self(), owner) != 0 }
 
+    /// What lives on this loop, put here and used by its own thread only.
+    public var tenant: AnyObject?
+
     // MARK: Executor
 
     /// Appends a job, from any thread; it is never run from here.
@@ -123,6 +127,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             if count > 0 {
                 for index in 0..<Int(count) { dispatch(&events[index]) }
             }
+            runRepeated()
             fireTimers()
             takeInbox(beforeSleep: false)
         }
@@ -156,7 +161,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     private func waitTime() -> Int32 {
-        guard jobs.isEmpty else { return 0 }
+        guard jobs.isEmpty, repeated.isEmpty else { return 0 }
         guard let delay = timers.delay(from: now) else { return -1 }
         return Int32(clamping: delay)
     }
@@ -190,11 +195,29 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         channels[descriptor] = channel
     }
 
+    /// Takes a channel out of the epoll set although its descriptor stays open.
+    func withdraw(_ channel: Channel) {
+        unregister(channel)
+        linux_epoll_remove(epoll, channel.descriptor)
+    }
+
     /// Forgets a channel; closing its descriptor takes it out of the epoll set.
     func unregister(_ channel: Channel) {
         let descriptor = Int(channel.descriptor)
         guard descriptor < channels.count, channels[descriptor] === channel else { return }
         channels[descriptor] = nil
+    }
+
+    /// Calls a channel's handler again in the next turn, after everybody else: for a handler that stopped with work left.
+    public func again(_ channel: Channel) {
+        repeated.append(channel)
+    }
+
+    private func runRepeated() {
+        guard !repeated.isEmpty else { return }
+        let channels = repeated
+        repeated.removeAll(keepingCapacity: true)
+        for channel in channels { channel.handler?.channelReady(channel) }
     }
 
     // MARK: Timers

@@ -28,6 +28,7 @@ static inline int linux_epoll_modify(int epoll, int fd, uint32_t events, uint64_
     struct epoll_event event = {.events = events, .data = {.u64 = data}};
     return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
 }
+static inline void linux_epoll_remove(int epoll, int fd) { epoll_ctl(epoll, EPOLL_CTL_DEL, fd, 0); }
 static inline uint64_t linux_epoll_data(const struct epoll_event *event) { return event->data.u64; }
 
 /* The EPOLL and EFD constants are enums whose values do not all import as numbers. */
