@@ -33,8 +33,7 @@ import Testing
             let clients = try (0..<20).map { _ in try proxy.client() }
             for client in clients { try? client.send([UInt8](repeating: 120, count: 4 << 20), within: 1) }
             let after = proxy.family.map(\.residentKiB).reduce(0, +)
-            // A family of processes shares pages that are counted in each, so this is generous; 80 MB were sent.
-            #expect(after - before < 40_000 + 20 * 4_000, "\(before) KiB before, \(after) KiB after")
+            #expect(after - before < 40_000, "80 MB were sent; \(before) KiB before, \(after) KiB after")
         }
     }
 
@@ -46,12 +45,11 @@ import Testing
         "a LOGIN %s%n%s %n%n%n", "a LOGIN  joe secret", "a LOGIN joe secret ", "a LOGIN (joe) secret",
     ])
     func aLoginThatIsNone(_ line: String) throws {
-        try unharmed(.imap4) { proxy, server in
+        try unharmed(.imap4) { proxy, _ in
             let client = try proxy.client()
             try client.send(line + "\r\n")
             let answer = try client.lineOrEnd() ?? ""
             #expect(answer.isEmpty || answer.hasPrefix("a BAD ") || answer.hasPrefix("a NO "), "\(answer)")
-            #expect(server.users.allSatisfy { $0 != "joe" || server.users.count == 1 })
         }
     }
 
@@ -68,22 +66,25 @@ import Testing
         }
     }
 
-    @Test(arguments: ["a LOGIN jo\0e secret\r\n", "a LOGIN joe secret\0x\r\n", "a LOGIN {4+}\r\njoe\0 secret\r\n", "a LOGIN joe {7+}\r\nsecret\0\r\n"])
-    func aNULDoesNotCutANameOrPassword(_ sent: String) throws {
+    // In these lines ~ stands for a NUL.
+    @Test(arguments: [
+        "a LOGIN jo~e secret", "a LOGIN joe secret~x", "a LOGIN {4+}\r\njoe~ secret", "a LOGIN joe {7+}\r\nsecret~",
+    ])
+    func aNULDoesNotCutANameOrPassword(_ line: String) throws {
         try unharmed(.imap4) { proxy, server in
             let client = try proxy.client()
-            try client.send(sent)
+            try client.send(line.replacing("~", with: "\0") + "\r\n")
             let answer = try client.lineOrEnd() ?? ""
             #expect(!answer.hasPrefix("a OK"), "\(answer)")
             #expect(!server.logins.dropFirst().contains { $0.user == "jo" })
         }
     }
 
-    @Test(arguments: ["PASS secret\0x\r\n", "PASS \0\r\n"]) func aNULDoesNotCutAPassword(_ sent: String) throws {
+    @Test(arguments: ["PASS secret~x", "PASS secret~", "PASS ~"]) func aNULDoesNotCutAPassword(_ line: String) throws {
         try unharmed(.pop3) { proxy, _ in
             let client = try proxy.client()
             _ = try client.ask("USER joe")
-            try client.send(sent)
+            try client.send(line.replacing("~", with: "\0") + "\r\n")
             #expect(try client.lineOrEnd()?.hasPrefix("+OK") != true)
         }
     }

@@ -64,7 +64,8 @@ import Testing
     @Test func aServerWhoseNameNobodyKnows() throws {
         let client = try Perdition(.imap4, ["--outgoing_server", "no-such-host.invalid"]).client()
         #expect(
-            try client.logIn(.imap4, "joe", "secret", within: 60) == Flavour.imap4.refusal("Could not connect to server"))
+            try client.logIn(.imap4, "joe", "secret", within: 60)
+                == Flavour.imap4.refusal("Could not connect to server"))
     }
 
     @Test(arguments: Flavour.allCases) func aServerThatTakesItsTime(_ flavour: Flavour) throws {
@@ -128,6 +129,7 @@ import Testing
         #expect(answer.hasPrefix(flavour == .imap4 ? "a NO " : "-ERR "))
         #expect(answer.contains("failed: "))
         #expect(!answer.contains("Re-Authentication"))
-        #expect(try client.logIn(flavour, "good", "good") == flavour.success, "the same connection may try another user")
+        #expect(
+            try client.logIn(flavour, "good", "good") == flavour.success, "the same connection may try another user")
     }
 }

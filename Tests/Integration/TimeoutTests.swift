@@ -78,7 +78,9 @@ import Testing
 
     @Test func noTimeoutMeansNone() throws {
         let server = try FakeServer.mail(.imap4)
-        let options = ["--outgoing_server", "127.0.0.1:\(server.port)", "--authenticate_timeout", "0", "--timeout", "0"]
+        let options = [
+            "--outgoing_server", "127.0.0.1:\(server.port)", "--authenticate_timeout", "0", "--timeout", "0",
+        ]
         let client = try Perdition(.imap4, options).client()
         #expect(!client.hasNews(within: 1))
         #expect(try client.logIn(.imap4) == "a OK You are so in")
