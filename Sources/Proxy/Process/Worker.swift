@@ -70,8 +70,8 @@ final class Worker {
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
             if let identity { try Privileges.drop(to: identity) }
             // The change of user has cleared it: without its master a worker is nobody's.
-            _ = linux_prctl(PR_SET_PDEATHSIG, UInt(SIGKILL))
-            _ = linux_prctl(PR_SET_NO_NEW_PRIVS, 1)
+            _ = linux_prctl(Int32(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
+            _ = linux_prctl(Int32(linux_PR_SET_NO_NEW_PRIVS), 1)
             _ = chdir("/")
             let count = options.threads > 0 ? options.threads : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
             var loops: [Loop] = []
