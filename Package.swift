@@ -59,7 +59,8 @@ let package = Package(
         .testTarget(name: "LookupTests", dependencies: ["Lookup", "Loop", "CLinux"], swiftSettings: rules),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(name: "MapTests", dependencies: ["GDBM", "CLinux"], swiftSettings: rules),
-        .testTarget(name: "ProxyTests", dependencies: ["Proxy", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
+        .testTarget(
+            name: "ProxyTests", dependencies: ["Proxy", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
         .testTarget(name: "Integration", dependencies: ["CLinux"], swiftSettings: rules),
     ]
 )
