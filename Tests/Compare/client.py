@@ -73,8 +73,9 @@ class Connection:
                 self.say(f"< {shown_line(line)}")
                 if line.startswith(prefix):
                     elapsed = time.monotonic() - start
-                    if elapsed > 1.5:
-                        self.say(" after a pause" if elapsed < 4.5 else " after a long pause")
+                    # Pauses are of three seconds and more; a busy machine is not to be taken for one.
+                    if elapsed > 2.5:
+                        self.say(" after a pause" if elapsed < 5.5 else " after a long pause")
                     return
             if not self.fill(start + wait):
                 if not self.ended:

@@ -52,13 +52,14 @@ class Rule:
 
 
 class Rules:
-    def __init__(self, path, rows):
+    def __init__(self, path, rows, named_by_cases):
         with open(path, "rb") as file:
             document = tomllib.load(file)
         self.rewrites = [Rule(table, "rewrite") for table in document.get("rewrite", [])]
         self.differences = [Rule(table, "difference") for table in document.get("difference", [])]
         self.unseen = {table["row"]: table["why"] for table in document.get("unseen", [])}
-        named = {rule.row for rule in self.rewrites + self.differences} | set(self.unseen)
+        self.shown = set()
+        named = {rule.row for rule in self.rewrites + self.differences} | set(self.unseen) | named_by_cases
         if named - set(rows):
             raise Mistake(f"rules for rows that the table lacks: {', '.join(sorted(named - set(rows)))}")
         if set(rows) - named:
@@ -104,6 +105,10 @@ class Rules:
                     lines.append(f"  {original[first - 1]}")
                 lines += open_lines
         return lines, rows
+
+    def show(self, row):
+        """A case showed a difference of this row without a rule."""
+        self.shown.add(row)
 
     def rule_for(self, case, view, sign, line):
         for rule in self.differences:

@@ -115,9 +115,23 @@ class RealSession(threading.Thread):
                 self.say(" closed")
                 raise Gone
             self.pending += data
+            if self.pending.startswith(b"\x16\x03"):
+                self.swallow_handshake()
         line, _, self.pending = self.pending.partition(b"\n")
         self.say("< " + shown_line(line + b"\n"))
         return line.rstrip(b"\r").decode("latin-1")
+
+    def swallow_handshake(self):
+        """A handshake where clear text was due is full of random bytes: that it came is all there is to tell."""
+        self.say(" a TLS handshake, not expected here")
+        self.pending = b""
+        try:
+            while self.socket.recv(65536):
+                pass
+        except OSError:
+            pass
+        self.say(" closed")
+        raise Gone
 
     def answer(self, key, text=None, tag=""):
         """Sends the case's reply to `key`; the second time `key2` goes ahead of `key`, and so on."""

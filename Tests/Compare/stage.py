@@ -1,8 +1,7 @@
 """One case against one program, alone in namespaces of its own: own network, processes, mounts and host name.
 
-Started by compare.py through unshare(1), with the case as JSON on standard input; the views come back on standard
-output. As the first process of its namespace it takes everything it started along when it ends, however it ends.
-Addresses, ports, files and names are therefore the same for every program and every run, and need no rewriting.
+As the first process of its namespace it takes everything it started along when it ends, however it ends. Addresses,
+ports, files and names are therefore the same for every program and every run, and need no rewriting.
 """
 
 import ctypes
@@ -12,28 +11,36 @@ import os
 import pathlib
 import re
 import resource
+import shlex
 import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 import traceback
 
 from client import Client
 from realserver import RealServer
-from syslog import Syslog, line_of
+from syslog import Syslog
 from text import decode, shown
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-BIND, RECURSIVE = 4096, 16384
+BIND, RECURSIVE, PRIVATE = 4096, 1 << 14, 1 << 18
+NAMESPACES = 0x20000 | 0x40000000 | 0x20000000 | 0x04000000 | 0x08000000  # mounts, network, processes, names, IPC
 HOSTS = """127.0.0.1 mail.example.net mail localhost
 127.0.0.2 one.example.net one
 127.0.0.3 two.example.net two
 127.0.0.4 three.example.net
 ::1 mail6.example.net
 """
+ACCOUNTS = {
+    "/etc/passwd": "joe:x:5001:5001::/:/bin/sh\njim:x:5002:5002::/:/bin/sh\n",
+    # Both have the password "secret".
+    "/etc/shadow": "".join(
+        f"{name}:$6$compare$ytc8qJwvRygQGXp2hPso0Az43QAEYo.ZASbLdW8XceiejmY0lZ2X.R92w102ER1e8B8vqoxROSRirAxQX1VWa/:19000:0:99999:7:::\n"
+        for name in ("joe", "jim")),
+}
 PORT = 2000
 USAGE = re.compile(r"^(perdition version|Usage:|USAGE:|See '.* --help')")
 
@@ -63,11 +70,17 @@ class Stage:
     # The world around the program.
 
     def enter(self):
+        # First of all, so that no mount of ours is seen outside.
+        mount("none", "/", flags=RECURSIVE | PRIVATE)
+        mount("proc", "/proc", "proc")
         socket.sethostname("mail.example.net")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             request = struct.pack("16sH14x", b"lo", 0x41)  # IFF_UP | IFF_RUNNING
             fcntl.ioctl(probe, 0x8914, request)  # SIOCSIFFLAGS
-        mount("none", "/", flags=RECURSIVE | (1 << 18))  # MS_PRIVATE
+        # Ports the kernel picks stay clear of those of the clients, which a log line is known by.
+        pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("30000 49999")
+        # Ports the kernel picks stay clear of those of the clients, which a log line is known by.
+        pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("30000 49999")
         mount("srv", "/srv", "tmpfs", data="mode=755")
         for name in ("etc", "tls", "dev", "perdition", "pam.d", "out", "open"):
             os.mkdir(f"/srv/{name}")
@@ -80,7 +93,10 @@ class Stage:
         bind_text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n")
         if self.case.get("pam"):
             pathlib.Path("/srv/pam.d/perdition").write_text(self.case["pam"])
+            pathlib.Path("/srv/pam.d/other").write_text("auth required pam_deny.so\naccount required pam_deny.so\n")
             mount("/srv/pam.d", "/etc/pam.d", flags=BIND)
+            for name, lines in ACCOUNTS.items():
+                bind_text(name, pathlib.Path(name).read_text() + lines)
         for name, text in self.case.get("etc", {}).items():
             pathlib.Path(f"/srv/perdition/{name}").write_text(text)
         os.makedirs("/etc/perdition", exist_ok=True)
@@ -127,7 +143,7 @@ class Stage:
             if "popmap" in case:
                 line += ["-M", "/usr/lib/x86_64-linux-gnu/libperditiondb_gdbm.so.0", "-m", "/srv/popmap.db"]
             elif "map" in case:
-                line += shell_words(case["map"])
+                line += shlex.split(case["map"])
             else:
                 line += ["-M", ""]
                 if not any(option in ("-s", "--outgoing_server") for option in case["options"]):
@@ -140,6 +156,7 @@ class Stage:
         def child():
             resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.setgroups(self.case.get("groups", [0]))
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
         files = []
@@ -153,7 +170,7 @@ class Stage:
         with open("/srv/out/stdout", "ab") as out, open("/srv/out/stderr", "ab") as err:
             return subprocess.Popen(
                 self.arguments(), stdin=connection or subprocess.DEVNULL, stdout=connection or out, stderr=err,
-                preexec_fn=child, pass_fds=files, cwd=self.case.get("cwd", "/"))
+                preexec_fn=child, pass_fds=files, cwd="/")
 
     def listening(self, port):
         wanted = f":{port:04X} "
@@ -167,7 +184,7 @@ class Stage:
     def start(self):
         self.daemon = self.spawn()
         port = self.case.get("ready", self.case.get("port", PORT))
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + (15 if port else 7)
         while time.monotonic() < deadline:
             if port and self.listening(port):
                 return
@@ -241,7 +258,8 @@ class Stage:
         try:
             status = os.stat(path)
             kind = "folder" if os.path.isdir(path) else "file"
-            text = "" if kind == "folder" else " " + re.sub(r"\d+", "N", shown(open(path, "rb").read()))
+            text = "" if kind == "folder" else " " + shown(open(path, "rb").read())
+            text = re.sub(r"^ \d+$", " a number", text)
             return f"{kind} {path} {status.st_mode & 0o7777:o} {status.st_uid}:{status.st_gid}{text}"
         except OSError as error:
             return f"{path}: {error.strerror}"
@@ -330,7 +348,7 @@ class Stage:
             pid = self.main_process()
             if pid:
                 os.kill(pid, signal.SIGTERM)
-                lines.append(f"daemon: {outcome(wait_for(pid))}")
+            lines.append(f"{'daemon ended by TERM' if pid else 'daemon ended by itself'}: {outcome(wait_for(pid or -1))}")
         else:
             early = self.daemon.poll() is not None
             if not early:
@@ -357,8 +375,7 @@ class Stage:
                     lines.append(f"{name}: (usage text)")
                     break
                 if line.strip():
-                    line = re.sub(r"^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ", "", line)
-                    lines.append(f"{name}: " + re.sub(r"^([\w.-]+)\[\d+\]:", r"\1:", line))
+                    lines.append(f"{name}: {line}")
         return lines
 
     def log_view(self):
@@ -370,19 +387,16 @@ class Stage:
             line = re.sub(r"\b0[0-9a-f]{7}\b", "SUM", line)
             if not keep.search(line):
                 continue
+            line = re.sub(r":[34]\d{4}->", ":PORT->", line)
             connection = re.search(r"[\d.:a-f]+:(50\d\d\d)->", line)
             groups.setdefault(connection[1] if connection else "", []).append(line)
         return [line for key in sorted(groups) for line in groups[key]]
 
 
-def shell_words(text):
-    import shlex
-    return shlex.split(text)
-
-
 def decode_config(text):
     r"""Configuration text is literal but for `\xHH`, and `<no newline>` at the end keeps off the last line's end."""
     data = re.sub(rb"\\x([0-9a-fA-F]{2})", lambda match: bytes([int(match[1], 16)]), text.encode())
+    data = re.sub(rb"\{(.)\*(\d+)\}", lambda match: match[1] * int(match[2]), data)
     return data.replace(b"<no newline>\n", b"")
 
 
@@ -402,25 +416,58 @@ def outcome(code):
 def wait_for(pid):
     deadline = time.monotonic() + 8
     while time.monotonic() < deadline:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        try:
+            done, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return None
         if done:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.02)
     return None
 
 
-def main():
-    task = json.load(sys.stdin)
-    sys.stdin.close()
+def steady(line):
+    """Without what changes from run to run: dates, process numbers, the sum over all options in the greeting."""
+    line = re.sub(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+)\[\d+\]:", r"DATE \1:", line)
+    line = re.sub(r"(inetd_pid=|process \[|daemon pid )\d+", r"\1N", line)
+    return re.sub(r"(ready on \S+) [0-9a-f]{8}\b", r"\1 SUM", line)
+
+
+def views_of(task):
     try:
-        result = Stage(task).run()
-        result = {view: [re.sub(r"(ready on \S+) [0-9a-f]{8}\b", r"\1 SUM", line) for line in lines]
-                  for view, lines in result.items()}
-    except Exception:
-        result = {"error": traceback.format_exc()}
-    print(json.dumps(result), flush=True)
-    os._exit(0)
+        return {view: [steady(line) for line in lines] for view, lines in Stage(task).run().items()}
+    except BaseException:
+        return {"error": traceback.format_exc()}
 
 
-if __name__ == "__main__":
-    main()
+def die_with_parent():
+    LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def start(task):
+    """Starts one case: its process and where to read its views from, as JSON. Killing the process ends all of it."""
+    reader, writer = os.pipe()
+    outer = os.fork()
+    if outer:
+        os.close(writer)
+        return outer, reader
+    status = 1
+    try:
+        die_with_parent()
+        os.close(reader)
+        if LIBC.unshare(NAMESPACES) != 0:
+            raise OSError(ctypes.get_errno(), "namespaces cannot be made here")
+        inner = os.fork()
+        if inner == 0:
+            die_with_parent()
+            writer = fcntl.fcntl(writer, fcntl.F_DUPFD, 100)
+            for number in (7, 8, 9):  # For the case to use.
+                os.dup2(os.open("/dev/null", os.O_RDWR), number)
+            with open(writer, "w") as out:
+                json.dump(views_of(task), out)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
+    except OSError as error:
+        os.write(writer, json.dumps({"error": str(error)}).encode())
+    finally:
+        os._exit(status)

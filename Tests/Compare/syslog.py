@@ -17,22 +17,33 @@ class Syslog(threading.Thread):
     def __init__(self, path):
         super().__init__(daemon=True)
         self.lines, self.last = [], time.monotonic()
-        self.sockets = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)]
-        self.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.sockets[0].bind(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.bind(path)
         os.chmod(path, 0o666)
 
     def run(self):
         while True:
-            data = self.sockets[0].recv(65536)
-            self.lines.append(line_of(data.rstrip(b"\0\n").decode("utf-8", "backslashreplace")))
-            self.last = time.monotonic()
+            self.take(self.socket.recv(65536))
+
+    def take(self, data):
+        self.lines.append(line_of(data.rstrip(b"\0\n").decode("utf-8", "backslashreplace")))
+        self.last = time.monotonic()
+
+    def drain(self):
+        """What was sent already, even if this thread has not had its turn."""
+        try:
+            while True:
+                self.take(self.socket.recv(65536, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            pass
 
     def settle(self, quiet, limit):
         """Waits until nothing was said for `quiet` seconds, `limit` at most."""
         start = time.monotonic()
         while time.monotonic() - max(self.last, start) < quiet and time.monotonic() - start < limit:
             time.sleep(0.02)
+        self.drain()
 
 
 def line_of(text):
