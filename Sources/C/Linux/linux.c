@@ -1,1 +1,97 @@
+#define _GNU_SOURCE
 #include "CLinux.h"
+
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+int linux_socket(int family, int type, int protocol) {
+    int kind = type == linux_STREAM ? SOCK_STREAM : SOCK_DGRAM;
+    return socket(family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+int linux_accept(int fd, struct sockaddr *address, socklen_t *length) {
+    return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int linux_socketpair(int fds[2]) { return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds); }
+
+int linux_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
+
+void linux_wipe(void *memory, size_t size) { explicit_bzero(memory, size); }
+
+static void report_and_exit(int report) {
+    int code = errno;
+    ssize_t ignored = write(report, &code, sizeof code);
+    (void)ignored;
+    _exit(127);
+}
+
+static void child(const char *path, char *const arguments[], char *const environment[], const int descriptors[],
+                  int count, const char *directory, uint32_t user, uint32_t group, int listen_pid, int report,
+                  pid_t parent) {
+    sigset_t none;
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < 65; number++) sigaction(number, &standard, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+
+    /* First out of the way, above everything that is to be put in place, then down. */
+    int floor = 3 + count + 1, moved[64];
+    if (count > 64) {
+        errno = E2BIG;
+        report_and_exit(report);
+    }
+    report = fcntl(report, F_DUPFD_CLOEXEC, floor);
+    for (int i = 0; i < count; i++) {
+        moved[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, floor);
+        if (moved[i] < 0) report_and_exit(report);
+    }
+    for (int i = 0; i < count; i++)
+        if (dup2(moved[i], 3 + i) < 0) report_and_exit(report);
+    if (syscall(SYS_close_range, 3 + count, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) != 0)
+        for (int fd = 3 + count; fd < 1024; fd++)
+            if (fd != report) fcntl(fd, F_SETFD, FD_CLOEXEC);
+
+    if (directory && chdir(directory) != 0) report_and_exit(report);
+    if (user != 0xffffffffU) {
+        if (setgroups(0, NULL) != 0 || setgid(group) != 0 || setuid(user) != 0) report_and_exit(report);
+    }
+    /* After the change of user, which would clear it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != parent) _exit(127);
+    if (listen_pid && environment[0]) sprintf(environment[0], "LISTEN_PID=%ld", (long)getpid());
+    execve(path, arguments, environment);
+    report_and_exit(report);
+}
+
+pid_t linux_spawn(const char *path, char *const arguments[], char *const environment[], const int descriptors[],
+                  int count, const char *directory, uint32_t user, uint32_t group, int listen_pid) {
+    int report[2], code = 0;
+    if (pipe2(report, O_CLOEXEC) != 0) return -1;
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        child(path, arguments, environment, descriptors, count, directory, user, group, listen_pid, report[1], parent);
+    code = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(report[1]);
+    if (pid > 0) {
+        ssize_t got;
+        do got = read(report[0], &code, sizeof code);
+        while (got < 0 && errno == EINTR);
+        close(report[0]);
+        if (got == sizeof code) {
+            errno = code;
+            return -1;
+        }
+        return pid;
+    }
+    close(report[0]);
+    errno = code;
+    return -1;
+}

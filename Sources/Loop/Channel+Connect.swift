@@ -1,0 +1,59 @@
+import CLinux
+import Glibc
+
+/// Why a connection could not be made.
+public enum ConnectError: Error, Equatable, Sendable {
+    /// The system said so.
+    case refused(Errno)
+    /// Nobody answered in the time allowed.
+    case timedOut
+}
+
+extension Channel {
+    /// Connects to an address.
+    /// - Parameters:
+    ///   - address: where to.
+    ///   - thread: the loop that is to own the channel.
+    ///   - milliseconds: how long at most; nil for no limit but the system's.
+    /// - Throws: `ConnectError`.
+    public static func connect(
+        to address: SocketAddress, on thread: LoopThread, within milliseconds: UInt64?
+    ) async throws(ConnectError) -> Channel {
+        let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
+        guard descriptor >= 0 else { throw .refused(.last) }
+        if address.kind != .unix { setNoDelay(descriptor) }
+        let code = address.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
+        let failure = code == 0 ? 0 : linux_errno()
+        guard failure == 0 || failure == EINPROGRESS else {
+            _ = Glibc.close(descriptor)
+            throw .refused(Errno(failure))
+        }
+        let channel: Channel
+        do {
+            channel = try Channel(descriptor, on: thread)
+        } catch {
+            throw .refused(error)
+        }
+        guard failure == EINPROGRESS else { return channel }
+        channel.wouldBlockWriting()
+        let wakeup = await channel.waitWritable(within: milliseconds)
+        if case .timedOut = wakeup {
+            channel.close()
+            throw .timedOut
+        }
+        var error: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0 { error = linux_errno() }
+        guard error == 0 else {
+            channel.close()
+            throw .refused(Errno(error))
+        }
+        return channel
+    }
+}
+
+/// Small answers leave at once instead of waiting for an acknowledgement (TCP_NODELAY).
+public func setNoDelay(_ descriptor: Int32) {
+    var on: Int32 = 1
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+}

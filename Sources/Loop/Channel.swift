@@ -1,0 +1,212 @@
+import CLinux
+import Glibc
+
+/// Is told about every change of a channel that nobody waits on with `await`.
+public protocol ChannelHandler: AnyObject {
+    /// The channel may be read, written, or has been closed by its peer: try.
+    func channelReady(_ channel: Channel)
+}
+
+/// A non-blocking descriptor of one loop, registered once, edge-triggered, until it is closed.
+///
+/// An edge that arrives while nobody waits is latched in `readable` and `writable`; an attempt that would block, or
+/// moves less than was asked for, clears it. One reader and one writer may wait at a time.
+public final class Channel {
+    /// The descriptor; -1 once closed.
+    public private(set) var descriptor: Int32
+    /// The loop the channel belongs to.
+    public let thread: LoopThread
+    /// Stands beside the descriptor in the epoll data, so that a stale event cannot hit a reused number.
+    var generation: UInt32 = 0
+    /// Whether an attempt to read may bring something.
+    public private(set) var readable = false
+    /// Whether an attempt to write may take something.
+    public private(set) var writable = true
+    /// The peer has ended its direction, or the connection is broken: a short read no longer means "nothing left".
+    private var ending = false
+    private var reader: UnsafeContinuation<Wakeup, Never>?
+    private var writer: UnsafeContinuation<Wakeup, Never>?
+    private var timer: TimerID?
+    /// Told about readiness while nobody waits; nil while the channel is driven by `await`.
+    public var handler: (any ChannelHandler)?
+
+    /// Takes over a non-blocking descriptor; it is closed with the channel, or here where registering fails.
+    /// - Throws: `Errno` where the descriptor cannot be watched.
+    public init(_ descriptor: Int32, on thread: LoopThread) throws(Errno) {
+        self.descriptor = descriptor
+        self.thread = thread
+        do {
+            try thread.register(
+                self, events: linux_EPOLLIN | linux_EPOLLOUT | linux_EPOLLRDHUP | linux_EPOLLET)
+        } catch {
+            self.descriptor = -1
+            closeDescriptor(descriptor)
+            throw error
+        }
+    }
+
+    /// Watches a descriptor that stays open when the channel is released: a listening socket others share.
+    init(borrowing descriptor: Int32, on thread: LoopThread, events: UInt32) throws(Errno) {
+        self.descriptor = descriptor
+        self.thread = thread
+        do {
+            try thread.register(self, events: events)
+        } catch {
+            self.descriptor = -1
+            throw error
+        }
+    }
+
+    /// Stops watching and leaves the descriptor open.
+    func release() {
+        guard descriptor >= 0 else { return }
+        thread.withdraw(self)
+        descriptor = -1
+        handler = nil
+    }
+
+    deinit {
+        if descriptor >= 0 { closeDescriptor(descriptor) }
+    }
+
+    /// Whether `close()` has been called.
+    public var isClosed: Bool { descriptor < 0 }
+
+    /// Closes the descriptor; whoever waits is woken with `.closed`. More calls do nothing.
+    public func close() {
+        guard descriptor >= 0 else { return }
+        thread.unregister(self)
+        closeDescriptor(descriptor)
+        descriptor = -1
+        handler = nil
+        stopTimer()
+        wake(&reader, .closed)
+        wake(&writer, .closed)
+    }
+
+    /// Ends our direction (`shutdown(2)`): the peer reads an end of file, and may go on sending.
+    public func endOutput() {
+        guard descriptor >= 0 else { return }
+        _ = shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    // MARK: Waiting
+
+    /// Suspends until the channel may be read.
+    /// - Parameter milliseconds: how long at most; nil or 0 for no limit.
+    public func waitReadable(within milliseconds: UInt64?) async -> Wakeup {
+        if readable { return .ready }
+        if isClosed { return .closed }
+        startTimer(milliseconds)
+        defer { stopTimer() }
+        return await withUnsafeContinuation { reader = $0 }
+    }
+
+    /// Suspends until the channel may be written.
+    /// - Parameter milliseconds: how long at most; nil or 0 for no limit.
+    public func waitWritable(within milliseconds: UInt64?) async -> Wakeup {
+        if writable { return .ready }
+        if isClosed { return .closed }
+        startTimer(milliseconds)
+        defer { stopTimer() }
+        return await withUnsafeContinuation { writer = $0 }
+    }
+
+    private func startTimer(_ milliseconds: UInt64?) {
+        guard let milliseconds, milliseconds > 0 else { return }
+        timer = thread.setTimer(self, after: milliseconds)
+    }
+
+    private func stopTimer() {
+        guard let set = timer else { return }
+        timer = nil
+        thread.cancelTimer(set)
+    }
+
+    private func wake(_ waiter: inout UnsafeContinuation<Wakeup, Never>?, _ reason: Wakeup) {
+        guard let continuation = waiter else { return }
+        waiter = nil
+        continuation.resume(returning: reason)
+    }
+
+    /// The loop's word that something changed.
+    func became(ready events: UInt32) {
+        if events & (linux_EPOLLHUP | linux_EPOLLERR) != 0 {
+            ending = true
+            readable = true
+            writable = true
+        }
+        if events & linux_EPOLLRDHUP != 0 {
+            ending = true
+            readable = true
+        }
+        if events & linux_EPOLLIN != 0 { readable = true }
+        if events & linux_EPOLLOUT != 0 { writable = true }
+        if readable { wake(&reader, .ready) }
+        if writable { wake(&writer, .ready) }
+        handler?.channelReady(self)
+    }
+
+    /// For a TLS layer that reads the descriptor itself and found it empty.
+    public func wouldBlockReading() {
+        if !ending { readable = false }
+    }
+
+    /// For a TLS layer that writes the descriptor itself and found it full.
+    public func wouldBlockWriting() {
+        writable = false
+    }
+
+    // MARK: Bytes
+
+    /// Reads once into the given room, which must not be empty.
+    public func receive(into room: UnsafeMutableRawBufferPointer) -> IOResult {
+        while true {
+            let count = unsafe recv(descriptor, room.baseAddress, room.count, 0)
+            if count > 0 {
+                if count < room.count, !ending { readable = false }
+                return .moved(count)
+            }
+            if count == 0 { return .closed }
+            switch linux_errno() {
+            case EINTR: continue
+            case EAGAIN:
+                readable = false
+                return .wouldBlock
+            case let code: return .failed(Errno(code))
+            }
+        }
+    }
+
+    /// Writes once what it can of the given bytes, of which there must be some.
+    public func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        while true {
+            let count = unsafe linux_send(descriptor, bytes.baseAddress, bytes.count)
+            if count >= 0 {
+                if count < bytes.count { writable = false }
+                return .moved(count)
+            }
+            switch linux_errno() {
+            case EINTR: continue
+            case EAGAIN:
+                writable = false
+                return .wouldBlock
+            case let code: return .failed(Errno(code))
+            }
+        }
+    }
+}
+
+extension Channel: TimerTarget {
+    /// The time allowed for a wait is over.
+    public func timerFired() {
+        timer = nil
+        wake(&reader, .timedOut)
+        wake(&writer, .timedOut)
+    }
+}
+
+/// `close(2)` beside a method of the same name.
+private func closeDescriptor(_ descriptor: Int32) {
+    _ = Glibc.close(descriptor)
+}

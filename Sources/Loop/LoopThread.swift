@@ -1,0 +1,246 @@
+import CLinux
+import DequeModule
+import Glibc
+import Synchronization
+
+/// One event loop: a thread, an epoll set, its timers, and the jobs of the Swift tasks that live on it.
+///
+/// It is both the serial executor of its `Loop` actor and the task executor of every task started for it: a pinned
+/// actor alone would send each continuation through the global pool and back. It is the one `@unchecked Sendable` type
+/// of the program: everything but `inbox` belongs to the thread that runs it.
+public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable {
+    private struct Inbox {
+        var jobs: [UnownedJob] = []
+        /// Whether the loop waits, or is about to, and needs a wake-up to see the jobs.
+        var asleep = false
+        var stopping = false
+    }
+
+    /// Number of the loop among its peers, from 0.
+    public let number: Int
+    private let inbox = Mutex(Inbox())
+    private let epoll: Int32
+    private let alarm: Int32
+    private var owner: pthread_t
+    private var jobs = Deque<UnownedJob>()
+    private var channels: [Channel?] = []
+    private var generation: UInt32 = 1
+    private var timers: TimerWheel
+    private var due: [any TimerTarget] = []
+    private var repeated: [Channel] = []
+    private var stopped = false
+    /// Milliseconds on the monotonic clock at the start of this turn of the loop.
+    public private(set) var now: UInt64
+    /// Room shared by everything on this loop that reads and passes on at once; nothing stays in it over a suspension.
+    public let scratch: UnsafeMutableRawBufferPointer
+
+    /// Size of `scratch` in bytes: large enough that a bulk transfer costs few calls, small enough for the cache.
+    public static let scratchSize = 128 * 1024
+
+    /// A loop that does not run yet.
+    /// - Throws: `Errno` where the system has no descriptor left.
+    public init(number: Int = 0) throws(Errno) {
+        self.number = number
+        epoll = linux_epoll_create()
+        guard epoll >= 0 else { throw .last }
+        alarm = linux_eventfd()
+        guard alarm >= 0 else {
+            let error = Errno.last
+            close(epoll)
+            throw error
+        }
+        owner = pthread_self()
+        now = Self.clock()
+        timers = TimerWheel(now: now)
+        scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
+        // The alarm is level-triggered and its data is all ones, which no channel can have.
+        guard linux_epoll_add(epoll, alarm, linux_EPOLLIN, .max) == 0 else {
+            let error = Errno.last
+            close(epoll)
+            close(alarm)
+            scratch.deallocate()
+            throw error
+        }
+    }
+
+    deinit {
+        close(epoll)
+        close(alarm)
+        scratch.deallocate()
+    }
+
+    /// Milliseconds on the monotonic clock.
+    public static func clock() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1000 &+ UInt64(truncatingIfNeeded: time.tv_nsec) / 1_000_000
+    }
+
+    /// Whether the caller runs on this loop's thread.
+    public var isCurrent: Bool { pthread_equal(pthread_self(), owner) != 0 }
+
+    /// What lives on this loop, put here and used by its own thread only.
+    public var tenant: AnyObject?
+
+    // MARK: Executor
+
+    /// Appends a job, from any thread; it is never run from here.
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        if isCurrent {
+            jobs.append(job)
+            return
+        }
+        let wake = inbox.withLock { inbox in
+            inbox.jobs.append(job)
+            defer { inbox.asleep = false }
+            return inbox.asleep
+        }
+        if wake { ring() }
+    }
+
+    /// Whether the caller may touch what belongs to this loop.
+    public func isIsolatingCurrentContext() -> Bool? { isCurrent }
+
+    /// Traps where the caller runs on another thread.
+    public func checkIsolated() {
+        precondition(isCurrent, "this code belongs to loop \(number)")
+    }
+
+    private func ring() {
+        var one: UInt64 = 1
+        _ = write(alarm, &one, 8)
+    }
+
+    // MARK: Running
+
+    /// Runs the loop on the calling thread until `stop()`.
+    public func run() {
+        owner = pthread_self()
+        var events = [epoll_event](repeating: epoll_event(), count: 256)
+        while !stopped {
+            runJobs()
+            takeInbox(beforeSleep: jobs.isEmpty)
+            if stopped { break }
+            let count = epoll_wait(epoll, &events, Int32(events.count), waitTime())
+            now = Self.clock()
+            if count > 0 {
+                for index in 0..<Int(count) { dispatch(&events[index]) }
+            }
+            runRepeated()
+            fireTimers()
+            takeInbox(beforeSleep: false)
+        }
+    }
+
+    /// Ends `run()` after its present turn; from any thread.
+    public func stop() {
+        inbox.withLock { $0.stopping = true }
+        ring()
+    }
+
+    /// Only the jobs that stand in line now: what they add waits until descriptors have had their turn.
+    private func runJobs() {
+        let serial = asUnownedSerialExecutor()
+        let task = asUnownedTaskExecutor()
+        for _ in 0..<jobs.count {
+            guard let job = jobs.popFirst() else { return }
+            unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: task)
+        }
+    }
+
+    private func takeInbox(beforeSleep: Bool) {
+        inbox.withLock { inbox in
+            if !inbox.jobs.isEmpty {
+                jobs.append(contentsOf: inbox.jobs)
+                inbox.jobs.removeAll(keepingCapacity: inbox.jobs.capacity <= 1024)
+            }
+            stopped = inbox.stopping
+            inbox.asleep = beforeSleep && jobs.isEmpty
+        }
+    }
+
+    private func waitTime() -> Int32 {
+        guard jobs.isEmpty, repeated.isEmpty else { return 0 }
+        guard let delay = timers.delay(from: now) else { return -1 }
+        return Int32(clamping: delay)
+    }
+
+    private func dispatch(_ event: inout epoll_event) {
+        let data = linux_epoll_data(&event)
+        guard data != .max else {
+            var count: UInt64 = 0
+            _ = read(alarm, &count, 8)
+            return
+        }
+        let descriptor = Int(data & 0xffff_ffff)
+        // A stale event: its channel was closed earlier in this turn, and the number may be in use again.
+        guard descriptor < channels.count, let channel = channels[descriptor],
+            channel.generation == UInt32(truncatingIfNeeded: data >> 32)
+        else { return }
+        channel.became(ready: event.events)
+    }
+
+    // MARK: Channels
+
+    /// Puts a channel into the epoll set; it stays there until it is closed.
+    func register(_ channel: Channel, events: UInt32) throws(Errno) {
+        let descriptor = Int(channel.descriptor)
+        while channels.count <= descriptor { channels.append(nil) }
+        generation &+= 1
+        if generation == .max { generation = 1 }
+        channel.generation = generation
+        let data = UInt64(generation) << 32 | UInt64(UInt32(truncatingIfNeeded: descriptor))
+        guard linux_epoll_add(epoll, channel.descriptor, events, data) == 0 else { throw .last }
+        channels[descriptor] = channel
+    }
+
+    /// Takes a channel out of the epoll set although its descriptor stays open.
+    func withdraw(_ channel: Channel) {
+        unregister(channel)
+        linux_epoll_remove(epoll, channel.descriptor)
+    }
+
+    /// Forgets a channel; closing its descriptor takes it out of the epoll set.
+    func unregister(_ channel: Channel) {
+        let descriptor = Int(channel.descriptor)
+        guard descriptor < channels.count, channels[descriptor] === channel else { return }
+        channels[descriptor] = nil
+    }
+
+    /// Calls a channel's handler again in the next turn, after everybody else: for a handler that stopped with work left.
+    public func again(_ channel: Channel) {
+        repeated.append(channel)
+    }
+
+    private func runRepeated() {
+        guard !repeated.isEmpty else { return }
+        let channels = repeated
+        repeated.removeAll(keepingCapacity: true)
+        for channel in channels { channel.handler?.channelReady(channel) }
+    }
+
+    // MARK: Timers
+
+    /// Sets a timer.
+    /// - Parameters:
+    ///   - target: who is called, once, on this loop's thread.
+    ///   - milliseconds: how long from now; at least one tick of the wheel.
+    public func setTimer(_ target: any TimerTarget, after milliseconds: UInt64) -> TimerID {
+        timers.set(target, at: now &+ milliseconds)
+    }
+
+    /// Takes a timer back; nothing happens where it has fired already.
+    public func cancelTimer(_ timer: TimerID) {
+        timers.cancel(timer)
+    }
+
+    private func fireTimers() {
+        timers.advance(to: now) { due.append($0) }
+        guard !due.isEmpty else { return }
+        // Taken out first: a target may set timers, and be called again for them only in a later turn.
+        let targets = due
+        due.removeAll(keepingCapacity: true)
+        for target in targets { target.timerFired() }
+    }
+}
