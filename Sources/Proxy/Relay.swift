@@ -24,6 +24,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     private var lastActivity: UInt64
     private var timer: TimerID?
     private var finished = false
+    /// What the client hears last when the session was idle too long; nil for nothing.
+    var idleFarewell: [UInt8]?
     /// Called once, when the session is over.
     var onEnd: ((Relay) -> Void)?
 
@@ -79,6 +81,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         let idle = thread.now - min(lastActivity, thread.now)
         if idle >= timeout {
             account.log.info("Timeout piping data.")
+            // In the middle of something else it would only be taken for a part of that.
+            if let idleFarewell, down.isClear { _ = idleFarewell.withUnsafeBytes(client.write) }
             finish(nil)
         } else {
             timer = thread.setTimer(self, after: timeout - idle)
