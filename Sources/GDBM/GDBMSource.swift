@@ -36,6 +36,18 @@ public final class GDBMSource: Sendable {
         self.path = path
     }
 
+    /// Takes a first copy where the file is ready, so that a rebuild that begins now does not keep the first lookups
+    /// waiting. What is wrong with the file is for lookups to say.
+    public func prepare() {
+        state.withLock { state in
+            do throws(GDBMSnapshot.Failure) {
+                state.snapshot = try GDBMSnapshot(of: path)
+            } catch {
+                state.snapshot = nil
+            }
+        }
+    }
+
     /// Has the next lookup take a new copy even where the file looks unchanged, unless that was done since `known`.
     func renew(_ known: GDBMSnapshot?) {
         state.withLock { state in
