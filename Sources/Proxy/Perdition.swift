@@ -34,6 +34,7 @@ public enum Perdition {
                 unsetenv(Worker.roleVariable)
                 return try Worker.run(options, orders)
             }
+            if options.inetdMode { return try Inetd.run(options, directory: directory) }
             return try Master.run(options, notes: notes, arguments: arguments, directory: directory)
         }
     }

@@ -18,15 +18,21 @@ final class Session: Visitor {
     private let source: SocketAddress
     private let destination: SocketAddress
     private let route: String
+    /// What follows the addresses in the Connect line.
+    private let note: String
+    /// Why the session ended before its login; nil as long as it has not.
+    private(set) var end: SessionEnd?
 
     /// A session over an accepted connection.
     init(
-        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, source: SocketAddress
+        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, source: SocketAddress,
+        note: String = ""
     ) {
         self.services = services
         self.router = router
         self.tlsSessions = tlsSessions
         self.source = source
+        self.note = note
         destination = SocketAddress.of(channel.descriptor, peer: false)
         let patience = UInt64(clamping: services.options.authenticateTimeout) &* 1000
         client = Stream(channel, patience: patience == 0 ? nil : patience)
@@ -38,11 +44,12 @@ final class Session: Visitor {
     /// Serves the client until its login, and starts the relay.
     /// - Returns: the relay that took over; nil where the session is over.
     func run() async -> Relay? {
-        services.log.info("Connect:  \(route)")
+        services.log.info("Connect:  \(route)\(note)")
         do throws(SessionEnd) {
             return try await serve()
         } catch {
             client.close()
+            end = error
             logEnd(error)
             return nil
         }
@@ -54,6 +61,7 @@ final class Session: Visitor {
     }
 
     private func serve() async throws(SessionEnd) -> Relay? {
+        if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
         let identity = await "ready on \(hostName()) \(options.checksumText)"
         let front = Front(stream: client, options: options, identity: identity, listenTLS: services.tls.listen)
         if options.sslMode.contains(.sslListen) { try await front.startTLS(as: .ssl) }
@@ -70,7 +78,7 @@ final class Session: Visitor {
                     server.close()
                     throw .broken("")
                 }
-                logAuth(attempt, status: "ok")
+                logAuth(attempt, failure: nil)
                 return relay(server, attempt)
             } catch {
                 if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
@@ -79,7 +87,7 @@ final class Session: Visitor {
                         "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
                 }
                 try await dialogue.refuse(error.refusal)
-                logAuth(attempt, status: "failed: \(error.refusal.reason)")
+                logAuth(attempt, failure: error.refusal)
             }
         }
     }
@@ -103,7 +111,7 @@ final class Session: Visitor {
     ) async throws(ServerError) -> (Stream, AcceptedLogin) {
         guard !Front.loginDisabled(options, client) else { throw .refused(.loginDisabled) }
         attempt.port = options.outgoingPortText
-        let names = UserName(options)
+        let names = await UserName(options, domain: domain())
         let place: Destination
         switch await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
@@ -125,12 +133,15 @@ final class Session: Visitor {
             let back = Back(
                 stream: server, options: options, identity: identity, host: place.host, port: address.port,
                 outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+            if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
             let dialogue = makeServer(back)
             try await dialogue.open()
             let credentials = attempt.credentials.mangled { names.form(of: $0, for: .remoteLogin) }
             do throws(ServerError) {
-                return (server, try await dialogue.logIn(credentials))
+                let login = try await dialogue.logIn(credentials)
+                server.transcript = nil
+                return (server, login)
             } catch {
                 if case .refused = error { await dialogue.quit() }
                 throw error
@@ -153,6 +164,7 @@ final class Session: Visitor {
             do throws(ConnectError) {
                 let patience = min(client.patience ?? Self.connectPatience, Self.connectPatience)
                 let channel = try await Channel.connect(to: address, on: client.channel.thread, within: patience)
+                if options.tcpKeepalive { setKeepalive(channel.descriptor) }
                 let wait = min(client.patience ?? Self.serverPatience, Self.serverPatience)
                 return (Stream(channel, patience: wait), address)
             } catch {
@@ -174,12 +186,18 @@ final class Session: Visitor {
     // MARK: Hand-over
 
     private func relay(_ server: Stream, _ attempt: Attempt) -> Relay {
-        let account = Relay.Account(
-            log: services.log,
-            label: "\(route) \(attempt.credentials.logFields)",
-            services: services)
+        client.transcript = nil
+        let account = Relay.Account(services: services, record: record(of: attempt))
         let timeout = UInt64(clamping: options.timeout) &* 1000
         return Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
+    }
+
+    /// What `--add_domain` appends; nil where there is nothing to append.
+    private func domain() async -> [UInt8]? {
+        guard !options.addDomain.isEmpty else { return nil }
+        if let explicit = options.explicitDomain { return Array(explicit.utf8) }
+        guard !options.noLookup, let name = await services.resolver.knownName(of: destination) else { return nil }
+        return UserName.domain(of: name, depth: options.addDomainDepth)
     }
 
     private func makeClient(_ front: Front) -> any MailClient {
@@ -197,20 +215,38 @@ final class Session: Visitor {
     }
 
     private func hostName() async -> String {
-        if options.noBindBanner { return services.nodeName }
+        if options.noBindBanner || options.inetdMode { return services.nodeName }
         if options.noLookup { return destination.host }
         return await services.resolver.name(of: destination)
     }
 
     // MARK: Log
 
-    private func logAuth(_ attempt: Attempt, status: String) {
-        services.log.notice(
-            """
-            Auth: \(route) client-secure=\(client.security.rawValue) \(attempt.credentials.logFields) \
-            server="\(attempt.host ?? "(null)"):\(attempt.port ?? "(null)")" \
-            protocol=\(options.protocolName.logName) server-secure=\(attempt.serverSecurity.rawValue) status="\(status)"
-            """)
+    private func transcript(_ peer: StaticString) -> (Bool, [UInt8]) -> Void {
+        let log = services.log
+        let masks = options.logPasswd != .always
+        return { sent, bytes in log.debug("\(Transcript.line(sent ? "SELF" : peer, bytes, masks: masks))") }
+    }
+
+    private func logAuth(_ attempt: Attempt, failure: Refusal?) {
+        let record = record(of: attempt)
+        let status = failure.map { "failed: \($0.reason)" } ?? "ok"
+        services.log.notice("\(record.authLine(status, password: shownPassword(attempt, failed: failure != nil)))")
+    }
+
+    /// The password, where `--log_passwd` and `--debug` ask for it.
+    private func shownPassword(_ attempt: Attempt, failed: Bool) -> String? {
+        guard options.debug, options.logPasswd.shows(failed: failed) else { return nil }
+        return attempt.credentials.password.withBytes { Printable.escaped($0) }
+    }
+
+    private func record(of attempt: Attempt) -> LoginRecord {
+        LoginRecord(
+            route: route, names: attempt.credentials.logFields, clientSecurity: client.security,
+            server: """
+                server="\(attempt.host ?? "(null)"):\(attempt.port ?? "(null)")" \
+                protocol=\(options.protocolName.logName) server-secure=\(attempt.serverSecurity.rawValue)
+                """)
     }
 
     private func logEnd(_ end: SessionEnd) {

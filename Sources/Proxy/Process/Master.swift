@@ -20,8 +20,7 @@ final class Master {
     private let log: Logger
     private let sink: LogSink
     private var listeners: [Int32] = []
-    private var mapListener: Int32?
-    private var mapDirectory: String?
+    private var mapSocket: MapSocket?
     private var charges: [Charge] = []
     private var pidFile: PidFile?
     private var readyPipe: (read: Int32, write: Int32)?
@@ -121,10 +120,7 @@ final class Master {
 
     private func cleanUp() {
         pidFile?.remove()
-        if let mapDirectory {
-            unlink("\(mapDirectory)/popmap")
-            rmdir(mapDirectory)
-        }
+        mapSocket?.remove()
     }
 
     // MARK: Start
@@ -136,37 +132,16 @@ final class Master {
         case .none: return nil
         case .running(let socket): return socket
         case .program(let path):
-            let directory = try makeMapDirectory()
-            mapDirectory = directory
-            let socket = "\(directory)/popmap"
-            let listener = try Self.wrap { () throws(Listening.Failure) in try Listening.openUnix(socket) }
-            if let identity { chown(socket, identity.user, identity.group) }
-            mapListener = listener
+            let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
+            if geteuid() == 0 { mkdir(base, 0o755) }
+            let socket = try Self.wrap { () throws(MapSocket.Failure) in try MapSocket(in: base, owner: identity) }
+            mapSocket = socket
             charges.append(
                 Charge(name: path.split(separator: "/").last.map(String.init) ?? path) { [unowned self] in
-                    var program = ChildProcess.Program(
-                        path: path, arguments: [path, "--log_facility", options.logFacility] + (options.debug ? ["-d"] : []))
-                    program.environment =
-                        ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Worker.roleVariable])
-                        + ["PERDITION_MAP_LIBRARY_OPT=\(options.mapLibraryOpt)"]
-                    program.descriptors = [listener]
-                    program.directory = self.directory
-                    program.identity = identity
-                    program.announcesDescriptors = true
-                    return program
+                    socket.program(path, options, directory: directory, identity: identity)
                 })
-            return socket
+            return socket.path
         }
-    }
-
-    private func makeMapDirectory() throws(Failure) -> String {
-        let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
-        if geteuid() == 0 { mkdir(base, 0o755) }
-        var template = Array("\(base)/map.XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else { throw Failure("\(base): no directory for the popmap's socket: \(Errno.last)") }
-        let path = template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }.text
-        if let identity { chown(path, identity.user, identity.group) }
-        return path
     }
 
     /// Starts the worker for the first time; where it does not become ready the whole start fails.
@@ -288,13 +263,13 @@ final class Master {
     }
 
     /// Where providers of short names are: what the option says, else libexec beside our own directory, else that.
-    private static func providerDirectories(_ options: Options) -> [String] {
+    static func providerDirectories(_ options: Options) -> [String] {
         if let directory = options.mapProviderDir { return [directory] }
         let own = ownPath().split(separator: "/").dropLast()
         return ["/" + (own.dropLast() + ["libexec", "perdition"]).joined(separator: "/"), "/" + own.joined(separator: "/")]
     }
 
-    private static func wrap<Value, Fault: Error & CustomStringConvertible>(
+    static func wrap<Value, Fault: Error & CustomStringConvertible>(
         _ body: () throws(Fault) -> Value
     ) throws(Failure) -> Value {
         do throws(Fault) {

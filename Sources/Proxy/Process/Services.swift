@@ -18,13 +18,16 @@ final class Services: Sendable {
     let sessions = Atomic<Int>(0)
     /// The name of this machine (`uname(2)`), for `--no_bind_banner`.
     let nodeName: String
+    /// The Unix socket of the popmap; nil for no lookups.
+    let mapSocket: String?
 
     /// Services for one set of options.
-    init(options: Options, log: Logger, tls: TLSContexts, nodeName: String) {
+    init(options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?) {
         self.options = options
         self.log = log
         self.tls = tls
         self.nodeName = nodeName
+        self.mapSocket = mapSocket
         resolver = Resolver(threads: options.resolverThreads)
     }
 }

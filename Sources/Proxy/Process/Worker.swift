@@ -65,9 +65,9 @@ final class Worker {
     static func run(_ options: Options, _ orders: Orders) throws(Master.Failure) -> Int32 {
         var options = options
         if let passphrase = orders.passphrase { options.sslPassphraseFd = Int(passphrase) }
-        let worker = try Worker(options)
+        let worker = try Worker(options, mapSocket: orders.mapSocket)
         let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
-        worker.start(listeners, mapSocket: orders.mapSocket)
+        worker.start(listeners)
         if let report = orders.report {
             var ready: UInt8 = 1
             _ = write(report, &ready, 1)
@@ -79,7 +79,7 @@ final class Worker {
         return 0
     }
 
-    private init(_ options: Options) throws(Master.Failure) {
+    private init(_ options: Options, mapSocket: String?) throws(Master.Failure) {
         let tls: TLSContexts
         do {
             signals = try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
@@ -103,14 +103,14 @@ final class Worker {
         }
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }
-        services = Services(options: options, log: log, tls: tls, nodeName: Self.nodeName())
+        services = Services(options: options, log: log, tls: tls, nodeName: Self.nodeName(), mapSocket: mapSocket)
     }
 
-    private func start(_ listeners: [Int32], mapSocket: String?) {
+    private func start(_ listeners: [Int32]) {
         let services = services
         for loop in loops {
             loop.start { loop in
-                let floor = Floor(loop, services: services, mapSocket: mapSocket)
+                let floor = Floor(loop, services: services)
                 loop.thread.tenant = floor
                 floor.accept(from: listeners)
             }
@@ -156,7 +156,7 @@ final class Worker {
         for loop in loops.reversed() { loop.thread.stop() }
     }
 
-    private static func nodeName() -> String {
+    static func nodeName() -> String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 257) { room in
             guard let text = room.baseAddress, gethostname(text, room.count - 1) == 0 else { return "localhost" }
             room[room.count - 1] = 0
