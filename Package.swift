@@ -41,7 +41,7 @@ let package = Package(
         .target(
             name: "Lookup", dependencies: ["CLinux", "Daemon", "Loop", arguments, collections, logging],
             swiftSettings: rules),
-        .target(name: "TLS", dependencies: ["CLinux", "COpenSSL", "Loop"], swiftSettings: rules),
+        .target(name: "TLS", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux"], swiftSettings: rules),
         .target(
             name: "Proxy", dependencies: ["CLinux", "Daemon", "Lookup", "Loop", "TLS", collections, logging],
@@ -57,12 +57,14 @@ let package = Package(
         .testTarget(name: "LoopTests", dependencies: ["Loop", "CLinux"], swiftSettings: rules),
         .testTarget(name: "DaemonTests", dependencies: ["Daemon", "CLinux", logging], swiftSettings: rules),
         .testTarget(
-            name: "LookupTests", dependencies: ["Lookup", "Loop", "CLinux"], exclude: ["socketmap.py"], swiftSettings: rules),
-        .testTarget(name: "TLSTests", dependencies: ["TLS", "Loop", "CLinux"], swiftSettings: rules),
+            name: "LookupTests", dependencies: ["Lookup", "Loop", "CLinux"], exclude: ["socketmap.py"],
+            swiftSettings: rules),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
             name: "MapTests", dependencies: ["GDBM", "Lookup", "Loop", "CLinux"], exclude: ["holder.py"],
             swiftSettings: rules),
-        .testTarget(name: "ProxyTests", dependencies: ["Proxy", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
+        .testTarget(
+            name: "ProxyTests", dependencies: ["Proxy", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
         .testTarget(name: "Integration", dependencies: ["CLinux"], swiftSettings: rules),
     ]
 )

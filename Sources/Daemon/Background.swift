@@ -14,6 +14,8 @@ public struct Background: ~Copyable {
     public static func enter() throws(DaemonError) -> Background {
         var ends: [Int32] = [-1, -1]
         guard linux_pipe(&ends) == 0 else { throw DaemonError("Could not detach: pipe", code: linux_errno()) }
+        // What is still buffered must be written once, not by both.
+        fflush(nil)
         let pid = linux_fork()
         guard pid >= 0 else {
             let code = linux_errno()
@@ -22,7 +24,7 @@ public struct Background: ~Copyable {
         }
         if pid > 0 {
             close(ends[1])
-            exit(wait(for: pid, report: ends[0]))
+            _exit(wait(for: pid, report: ends[0]))
         }
         close(ends[0])
         setsid()
@@ -31,14 +33,29 @@ public struct Background: ~Copyable {
 
     /// Lets the starter go, and with it the terminal and the directory the daemon was started in.
     public consuming func ready() {
+        Self.releaseTerminal()
+        _ = chdir("/")
+        var byte = Self.isReady
+        while write(report, &byte, 1) < 0, linux_errno() == EINTR {}
+    }
+
+    /// Puts /dev/null in the place of standard input, output and error. Processes that a daemon started before it was
+    /// ready call it, too: whoever waits for the end of the starter's output would else wait for theirs.
+    public static func releaseTerminal() {
         let null = linux_open("/dev/null", O_RDWR | O_CLOEXEC, 0)
         if null >= 0 {
             for descriptor: Int32 in 0...2 { dup2(null, descriptor) }
             if null > 2 { close(null) }
         }
-        _ = chdir("/")
-        var byte = Self.isReady
-        while write(report, &byte, 1) < 0, linux_errno() == EINTR {}
+    }
+
+    /// Opens /dev/null wherever standard input, output or error is closed. Else the next socket takes its number, and
+    /// the log's lines, or falls to ``releaseTerminal()``. The first thing a program does.
+    public static func fillStandardStreams() {
+        // The lowest free number is given, so the first one above 2 says that all are taken.
+        var opened = linux_open("/dev/null", O_RDWR, 0)
+        while opened >= 0, opened <= 2 { opened = linux_open("/dev/null", O_RDWR, 0) }
+        if opened > 2 { close(opened) }
     }
 
     private static let isReady: UInt8 = 1

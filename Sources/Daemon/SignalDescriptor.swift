@@ -9,20 +9,14 @@ public struct SignalDescriptor: Sendable {
     /// Takes over the given signals; to be called before any thread is started.
     /// - Throws: the value of `errno(3)` where no descriptor can be had.
     public init(_ signals: [Int32]) throws(SignalFailure) {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for signal in signals { sigaddset(&set, signal) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        descriptor = linux_signalfd(&set)
+        descriptor = linux_signalfd(signals, Int32(signals.count))
         guard descriptor >= 0 else { throw SignalFailure(code: linux_errno()) }
     }
 
     /// The next signal that waits; nil where none does.
     public func next() -> Int32? {
-        var info = signalfd_siginfo()
-        let size = MemoryLayout<signalfd_siginfo>.size
-        guard unsafe read(descriptor, &info, size) == size else { return nil }
-        return Int32(truncatingIfNeeded: info.ssi_signo)
+        let signal = linux_next_signal(descriptor)
+        return signal == 0 ? nil : signal
     }
 }
 

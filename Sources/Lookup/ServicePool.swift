@@ -56,9 +56,9 @@ final class ServicePool: Sendable {
 
     /// Waits for the next event.
     func wait() -> Event {
-        var event = epoll_event()
-        guard epoll_wait(epoll, &event, 1, -1) == 1 else { return .none }
-        let token = linux_epoll_data(&event)
+        var event = linux_event()
+        guard linux_epoll_wait(epoll, &event, 1, -1) == 1 else { return .none }
+        let token = event.data
         // The alarm is never silenced: each worker is to hear it.
         if token == Self.alarmToken { return .stop }
         if token >= Self.listenerTokens { return .incoming(listeners[Int(token - Self.listenerTokens)]) }

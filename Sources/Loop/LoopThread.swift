@@ -117,15 +117,15 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Runs the loop on the calling thread until `stop()`.
     public func run() {
         owner = pthread_self()
-        var events = [epoll_event](repeating: epoll_event(), count: 256)
+        var events = [linux_event](repeating: linux_event(), count: 256)
         while !stopped {
             runJobs()
             takeInbox(beforeSleep: jobs.isEmpty)
             if stopped { break }
-            let count = epoll_wait(epoll, &events, Int32(events.count), waitTime())
+            let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
             now = Self.clock()
             if count > 0 {
-                for index in 0..<Int(count) { dispatch(&events[index]) }
+                for index in 0..<Int(count) { dispatch(events[index]) }
             }
             runRepeated()
             fireTimers()
@@ -166,8 +166,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         return Int32(clamping: delay)
     }
 
-    private func dispatch(_ event: inout epoll_event) {
-        let data = linux_epoll_data(&event)
+    private func dispatch(_ event: linux_event) {
+        let data = event.data
         guard data != .max else {
             var count: UInt64 = 0
             _ = read(alarm, &count, 8)

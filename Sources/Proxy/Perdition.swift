@@ -8,6 +8,7 @@ public enum Perdition {
 
     /// Runs the program and exits.
     public static func main() -> Never {
+        Background.fillStandardStreams()
         signal(SIGPIPE, SIG_IGN)
         exit(run(CommandLine.arguments))
     }

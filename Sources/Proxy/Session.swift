@@ -13,15 +13,19 @@ final class Session: Visitor {
 
     private let services: Services
     private let router: Router
+    private let tlsSessions: TLSSessions?
     private let client: Stream
     private let source: SocketAddress
     private let destination: SocketAddress
     private let route: String
 
     /// A session over an accepted connection.
-    init(_ channel: Channel, services: Services, router: Router, source: SocketAddress) {
+    init(
+        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, source: SocketAddress
+    ) {
         self.services = services
         self.router = router
+        self.tlsSessions = tlsSessions
         self.source = source
         destination = SocketAddress.of(channel.descriptor, peer: false)
         let patience = UInt64(clamping: services.options.authenticateTimeout) &* 1000
@@ -51,7 +55,9 @@ final class Session: Visitor {
 
     private func serve() async throws(SessionEnd) -> Relay? {
         let identity = await "ready on \(hostName()) \(options.checksumText)"
-        let dialogue = makeClient(Front(stream: client, options: options, identity: identity))
+        let front = Front(stream: client, options: options, identity: identity, listenTLS: services.tls.listen)
+        if options.sslMode.contains(.sslListen) { try await front.startTLS(as: .ssl) }
+        let dialogue = makeClient(front)
         try await dialogue.greet()
         while true {
             let credentials = try await dialogue.readCredentials()
@@ -89,7 +95,7 @@ final class Session: Visitor {
         /// Its port, as configured.
         var port: String?
         /// How the connection to the real server is protected.
-        var serverSecurity = "plaintext"
+        var serverSecurity = Security.plaintext
     }
 
     private func logIn(
@@ -113,9 +119,14 @@ final class Session: Visitor {
         attempt.host = place.host
         attempt.port = place.port ?? options.outgoingPortText
 
-        let server = try await connect(place)
+        let (server, address) = try await connect(place)
+        defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
-            let dialogue = makeServer(Back(stream: server, options: options, identity: identity, host: place.host))
+            let back = Back(
+                stream: server, options: options, identity: identity, host: place.host, port: address.port,
+                outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+            if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
+            let dialogue = makeServer(back)
             try await dialogue.open()
             let credentials = attempt.credentials.mangled { names.form(of: $0, for: .remoteLogin) }
             do throws(ServerError) {
@@ -130,7 +141,7 @@ final class Session: Visitor {
         }
     }
 
-    private func connect(_ place: Destination) async throws(ServerError) -> Stream {
+    private func connect(_ place: Destination) async throws(ServerError) -> (Stream, SocketAddress) {
         let addresses: [SocketAddress]
         do throws(Resolver.Failure) {
             addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
@@ -142,7 +153,8 @@ final class Session: Visitor {
             do throws(ConnectError) {
                 let patience = min(client.patience ?? Self.connectPatience, Self.connectPatience)
                 let channel = try await Channel.connect(to: address, on: client.channel.thread, within: patience)
-                return Stream(channel, patience: min(client.patience ?? Self.serverPatience, Self.serverPatience))
+                let wait = min(client.patience ?? Self.serverPatience, Self.serverPatience)
+                return (Stream(channel, patience: wait), address)
             } catch {
                 services.log.info("Real server \(address): \(Self.explain(error)) (client \(route))")
             }
@@ -195,9 +207,9 @@ final class Session: Visitor {
     private func logAuth(_ attempt: Attempt, status: String) {
         services.log.notice(
             """
-            Auth: \(route) client-secure=plaintext \(attempt.credentials.logFields) \
+            Auth: \(route) client-secure=\(client.security.rawValue) \(attempt.credentials.logFields) \
             server="\(attempt.host ?? "(null)"):\(attempt.port ?? "(null)")" \
-            protocol=\(options.protocolName.logName) server-secure=\(attempt.serverSecurity) status="\(status)"
+            protocol=\(options.protocolName.logName) server-secure=\(attempt.serverSecurity.rawValue) status="\(status)"
             """)
     }
 
@@ -208,8 +220,25 @@ final class Session: Visitor {
         case .client(.timedOut):
             services.log.error(
                 "Fatal Error: Timeout reading authentication information from client \(route): Exiting child")
+        case .handshake(.ssl, let reason):
+            services.log.error(
+                "Fatal error establishing SSL connection to client: \(Self.words(reason)) (client \(route))")
+        case .handshake(_, let reason):
+            services.log.error("Fatal error establishing TLS connection: \(Self.words(reason)) (client \(route))")
         case .client:
             services.log.error("Fatal Error reading authentication information from client \(route): Exiting child")
+        }
+    }
+}
+
+extension Session {
+    /// What a stream's failure is, for the log.
+    private static func words(_ error: StreamError) -> String {
+        switch error {
+        case .closed: "the client went away"
+        case .timedOut: "the client took too long"
+        case .failed(let reason): Printable.text(reason.utf8)
+        case .lineTooLong: "a line was too long"
         }
     }
 }

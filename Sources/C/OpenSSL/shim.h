@@ -1,4 +1,70 @@
 /* OpenSSL for Swift; each function below stands for a macro Swift cannot see. */
+#ifndef COPENSSL_H
+#define COPENSSL_H
+
+#include <openssl/bio.h>
+#include <openssl/dh.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+
+/* The SSL_OP constants are function-like macros that shift a 64-bit one. */
+static const uint64_t openssl_OP_CIPHER_SERVER_PREFERENCE = SSL_OP_CIPHER_SERVER_PREFERENCE;
+static const uint64_t openssl_OP_IGNORE_UNEXPECTED_EOF = SSL_OP_IGNORE_UNEXPECTED_EOF;
+static const uint64_t openssl_OP_NO_COMPRESSION = SSL_OP_NO_COMPRESSION;
+static const uint64_t openssl_OP_NO_RENEGOTIATION = SSL_OP_NO_RENEGOTIATION;
+static const uint64_t openssl_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
+
+/* SSL_CTX_set_mode is a macro around SSL_CTX_ctrl. */
+static inline void openssl_set_mode(SSL_CTX *context, long mode) { SSL_CTX_set_mode(context, mode); }
+
+/* SSL_CTX_set_min_proto_version is a macro around SSL_CTX_ctrl. */
+static inline int openssl_set_min_version(SSL_CTX *context, int version) {
+    return (int)SSL_CTX_set_min_proto_version(context, version);
+}
+
+/* SSL_CTX_set_max_proto_version is a macro around SSL_CTX_ctrl. */
+static inline int openssl_set_max_version(SSL_CTX *context, int version) {
+    return (int)SSL_CTX_set_max_proto_version(context, version);
+}
+
+/* SSL_CTX_set_session_cache_mode is a macro around SSL_CTX_ctrl. */
+static inline void openssl_set_session_cache_mode(SSL_CTX *context, long mode) {
+    SSL_CTX_set_session_cache_mode(context, mode);
+}
+
+/* SSL_CTX_set_dh_auto is a macro around SSL_CTX_ctrl. */
+static inline void openssl_set_dh_auto(SSL_CTX *context) { SSL_CTX_set_dh_auto(context, 1); }
+
+/* SSL_CTX_add0_chain_cert is a macro around SSL_CTX_ctrl. */
+static inline int openssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
+    return (int)SSL_CTX_add0_chain_cert(context, certificate);
+}
+
+/* SSL_CTX_build_cert_chain is a macro around SSL_CTX_ctrl. */
+static inline int openssl_build_chain(SSL_CTX *context, int flags) {
+    return (int)SSL_CTX_build_cert_chain(context, flags);
+}
+
+/* SSL_set_tlsext_host_name is a macro around SSL_ctrl that casts away const. */
+static inline int openssl_set_server_name(SSL *ssl, const char *name) {
+    return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+
+/* sk_SSL_COMP_num is a type-checking macro; whether this OpenSSL was built with any compression. */
+static inline int openssl_compression_methods(void) {
+    STACK_OF(SSL_COMP) *methods = SSL_COMP_get_compression_methods();
+    return methods == NULL ? 0 : sk_SSL_COMP_num(methods);
+}
+
+/* sk_GENERAL_NAME_num is a type-checking macro. */
+static inline int openssl_names_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }
+
+/* sk_GENERAL_NAME_value is a type-checking macro, and GENERAL_NAME holds a union. */
+static inline const ASN1_STRING *openssl_names_value(const GENERAL_NAMES *names, int index, int *type) {
+    return (const ASN1_STRING *)GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, index), type);
+}
+
+#endif

@@ -68,7 +68,8 @@ struct CommandLineWords {
             if letters.first == "=" {
                 words.append(Word(option: option, value: String(letters.dropFirst())))
             } else {
-                words.append(Word(option: option, value: letters.isEmpty ? try next(for: "-\(letter)") : String(letters)))
+                words.append(
+                    Word(option: option, value: letters.isEmpty ? try next(for: "-\(letter)") : String(letters)))
             }
             return
         }

@@ -36,6 +36,8 @@ struct ConfigurationFile {
         case byte(UInt8, bare: Bool)
         /// A quote was opened: even an empty value is a value.
         case quote
+        /// The line goes on in the next; blanks ahead of that stay.
+        case join
         case end
     }
 
@@ -54,6 +56,7 @@ struct ConfigurationFile {
             let token = try token()
             switch (state, token) {
             case (.blanksBeforeKey, .end): return nil
+            case (.blanksBeforeKey, .join), (.key, .join), (.value, .join): kept = value.count
             case (_, .end):
                 return Entry(
                     line: first, key: try text(key, line: first),
@@ -69,7 +72,9 @@ struct ConfigurationFile {
             case (.key, .byte(let byte, bare: true)) where Self.isBlank(byte): state = .value
             case (.key, .byte(let byte, bare: _)): key.append(byte)
             case (.key, .quote): break
-            case (.value, .quote): hasValue = true
+            case (.value, .quote):
+                hasValue = true
+                kept = value.count
             case (.value, .byte(let byte, bare: true)) where Self.isBlank(byte):
                 if hasValue { value.append(byte) }
             case (.value, .byte(let byte, bare: _)):
@@ -77,7 +82,6 @@ struct ConfigurationFile {
                 value.append(byte)
                 kept = value.count
             }
-            if case .quote = token, state == .value { kept = value.count }
         }
     }
 
@@ -91,7 +95,7 @@ struct ConfigurationFile {
                 throw OptionError("\(path):\(line): a NUL byte: is this a text file?")
             case UInt8(ascii: "\\") where quote != UInt8(ascii: "'"):
                 guard let next = take() else { return .end }
-                if next == UInt8(ascii: "\n") { continue }
+                if next == UInt8(ascii: "\n") { return .join }
                 return .byte(next, bare: false)
             case UInt8(ascii: "\n"):
                 if quote == nil { return .end }

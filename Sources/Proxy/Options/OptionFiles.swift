@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 
 /// Where configuration files come from; tests bring their own.
 public struct OptionFiles: Sendable {
@@ -28,9 +29,14 @@ public struct OptionFiles: Sendable {
         let limit = ConfigurationFile.maximumSize
         var bytes: [UInt8] = []
         while bytes.count <= limit {
+            var error: Int32 = 0
             let chunk = [UInt8](unsafeUninitializedCapacity: 16384) { buffer, count in
-                count = max(0, CLinux.read(file, buffer.baseAddress, buffer.count))
+                let got = Glibc.read(file, buffer.baseAddress, buffer.count)
+                error = got < 0 ? linux_errno() : 0
+                count = max(0, got)
             }
+            if error == EINTR { continue }
+            guard error == 0 else { return .failed(String(cString: strerror(error))) }
             if chunk.isEmpty { return .bytes(bytes) }
             bytes += chunk
         }

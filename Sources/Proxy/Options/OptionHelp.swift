@@ -2,11 +2,11 @@
 enum OptionHelp {
     static func text(_ list: [OptionDeclaration]) -> String {
         var text = """
-            perdition, a POP3, IMAP4 and ManageSieve proxy that finds each user's real server
+            perdition, a POP3, IMAP4 and ManageSieve proxy
 
             Usage: perdition [options]
 
-            Values follow their option, or = does: -t 60, -t60, -t=60, --timeout 60, --timeout=60.
+            A value is given as -t 60, -t60, -t=60, --timeout 60 or --timeout=60.
             perdition(8) tells more.
 
             """

@@ -7,7 +7,7 @@ public enum OptionList {
     public static let all = connections + dialogue + users + log + process + tls
 
     /// Protocols that `--protocol` and program names may choose, but that this version does not speak yet.
-    static let notYet: Set<ProtocolName> = [.pop3s, .imap4s, .managesieve]
+    static let notYet: Set<ProtocolName> = [.managesieve]
 
     private static let connections: [OptionDeclaration] = [
         .init(

@@ -114,7 +114,9 @@ struct OptionParser {
         }
     }
 
-    private func declaration(of entry: ConfigurationFile.Entry, at place: String) throws(OptionError) -> OptionDeclaration {
+    private func declaration(of entry: ConfigurationFile.Entry, at place: String) throws(OptionError)
+        -> OptionDeclaration
+    {
         let key = entry.key
         let found = list.first { option in
             key.count == 1 ? option.letter.map(String.init) == key : option.name == key

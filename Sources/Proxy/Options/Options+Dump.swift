@@ -2,7 +2,9 @@ extension Options {
     /// What is in force, for the log of a start with `--debug`: one line without and one with the ssl_ options, each
     /// `name=value` with a comma and a blank between. Secrets are `***`.
     public var dumpLines: [String] {
-        let shown = OptionList.all.filter { $0.kind.action != .help && $0.kind.action != .sample && $0.replacement == nil }
+        let shown = OptionList.all.filter {
+            $0.kind.action != .help && $0.kind.action != .sample && $0.replacement == nil
+        }
         let tls = shown.filter { $0.section == .tls }
         return [shown.filter { $0.section != .tls }, tls].map { options in
             options.sorted { $0.name < $1.name }.map { "\($0.name)=\(dumpText(of: $0))" }.joined(separator: ", ")

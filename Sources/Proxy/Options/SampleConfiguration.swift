@@ -16,7 +16,8 @@ enum SampleConfiguration {
             """
         for section in OptionDeclaration.Section.allCases {
             text += "\n\n## \(section.rawValue)\n"
-            for option in list where option.section == section && option.kind.action == .set && option.replacement == nil {
+            for option in list
+            where option.section == section && option.kind.action == .set && option.replacement == nil {
                 text += "\n"
                 for line in OptionHelp.wrap(comment(option), width: 86) { text += "# \(line)\n" }
                 text += "#\(line(option))\n"

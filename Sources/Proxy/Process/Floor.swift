@@ -4,6 +4,7 @@ import Logging
 import Lookup
 import Loop
 import Synchronization
+import TLS
 
 /// Something with a client that can be ended from outside.
 protocol Visitor: AnyObject {
@@ -16,6 +17,7 @@ final class Floor {
     private let loop: Loop
     private let services: Services
     private let router: Router
+    private let tlsSessions: TLSSessions?
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var lastComplaint: UInt64?
@@ -26,7 +28,8 @@ final class Floor {
         self.loop = loop
         self.services = services
         let options = services.options
-        let map = mapSocket.map { Client(path: $0, deadline: .seconds(max(options.mapTimeout, 1)), on: loop.thread) }
+        tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
+        let map = mapSocket.map { Client(path: $0, deadline: UInt64(max(options.mapTimeout, 1)) &* 1000, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
         router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))
     }
@@ -90,7 +93,7 @@ final class Floor {
             services.sessions.subtract(1, ordering: .relaxed)
             return
         }
-        let session = Session(channel, services: services, router: router, source: peer)
+        let session = Session(channel, services: services, router: router, tlsSessions: tlsSessions, source: peer)
         visitors[ObjectIdentifier(session)] = session
         let relay = await session.run()
         visitors[ObjectIdentifier(session)] = nil

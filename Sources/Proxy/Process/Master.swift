@@ -25,6 +25,7 @@ final class Master {
     private var charges: [Charge] = []
     private var pidFile: PidFile?
     private var readyPipe: (read: Int32, write: Int32)?
+    private var passphrase: Secret?
     private var ending: Int32?
 
     /// Why the program does not start: a sentence that names the option, and the exit status.
@@ -107,9 +108,10 @@ final class Master {
             log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolName.logName)")
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
+        passphrase = Passphrase.read(options)
         let mapSocket = try prepare(provider)
-        addWorker(mapSocket: mapSocket)
-        try startAll()
+        try startWorker(mapSocket: mapSocket)
+        // Providers start after the terminal is let go of: what they say at their start belongs into the log.
         ready()
         supervise(signals)
         endAll(signals)
@@ -167,49 +169,42 @@ final class Master {
         return path
     }
 
-    private func addWorker(mapSocket: String?) {
-        charges.append(
-            Charge(name: "worker") { [unowned self] in
-                var program = ChildProcess.Program(path: executable, arguments: arguments)
-                program.environment =
-                    ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS"])
-                    + Worker.Orders(listeners: listeners.count, mapSocket: mapSocket, reports: readyPipe != nil).environment
-                program.descriptors = listeners + (readyPipe.map { [$0.write] } ?? [])
-                program.directory = directory
-                return program
-            })
-    }
-
-    /// Starts everything for the first time; a worker that does not become ready is a failure of the whole start.
-    private func startAll() throws(Failure) {
+    /// Starts the worker for the first time; where it does not become ready the whole start fails.
+    private func startWorker(mapSocket: String?) throws(Failure) {
+        let worker = Charge(name: "worker") { [unowned self] in
+            var orders = Worker.Orders(listeners: listeners.count)
+            orders.mapSocket = mapSocket
+            orders.reports = readyPipe != nil
+            orders.detached = !options.staysInForeground
+            var program = ChildProcess.Program(path: executable, arguments: arguments)
+            program.descriptors = listeners + (readyPipe.map { [$0.write] } ?? [])
+            if let passphrase, let source = Passphrase.descriptor(passphrase) {
+                orders.hasPassphrase = true
+                program.descriptors.append(source)
+                program.closesAfterStart = [source]
+            }
+            program.environment =
+                ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS"]) + orders.environment
+            program.directory = directory
+            return program
+        }
+        charges.append(worker)
         var pipe: [Int32] = [-1, -1]
         guard linux_pipe(&pipe) == 0 else { throw Failure("pipe: \(Errno.last)") }
         readyPipe = (pipe[0], pipe[1])
-        for charge in charges {
-            if let fault = charge.startIfDue(now: LoopThread.clock()) {
-                endQuietly()
-                throw Failure(fault)
-            }
-        }
+        let fault = worker.startIfDue(now: LoopThread.clock())
         close(pipe[1])
         readyPipe = nil
+        defer { close(pipe[0]) }
+        if let fault { throw Failure(fault) }
         var wait = pollfd(fd: pipe[0], events: Int16(POLLIN), revents: 0)
         _ = poll(&wait, 1, Self.startPatience)
         var byte: UInt8 = 0
-        let count = read(pipe[0], &byte, 1)
-        close(pipe[0])
-        guard count == 1 else {
-            endQuietly()
-            // The worker has said why, on the same standard error and in the log.
-            throw Failure("\(options.programName): the worker did not start")
-        }
-    }
-
-    private func endQuietly() {
-        for charge in charges {
-            charge.signal(SIGKILL)
-            if let pid = charge.pid { waitpid(pid, nil, 0) }
-        }
+        if read(pipe[0], &byte, 1) == 1 { return }
+        worker.signal(SIGKILL)
+        if let pid = worker.pid { waitpid(pid, nil, 0) }
+        // The worker has said why on the same standard error.
+        throw Failure("\(options.programName): not started")
     }
 
     // MARK: Supervision

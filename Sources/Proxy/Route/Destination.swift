@@ -16,8 +16,7 @@ struct Destination: Equatable {
 
     /// Reads a popmap value, `[user<delimiter>]host[:port]`; nil where there is no host in it.
     init?(value: [UInt8], delimiter: [UInt8]) {
-        var bytes = value
-        while let last = bytes.last, last == 0 || last == 10 || last == 13 || last == 32 || last == 9 { bytes.removeLast() }
+        let bytes = Self.trimmed(value)
         let halves = Delimiter.split(bytes, at: delimiter)
         let place = halves?.tail ?? bytes
         guard !place.isEmpty, place.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), let address = ServerAddress(place.text) else {
@@ -26,5 +25,12 @@ struct Destination: Equatable {
         host = address.host
         port = address.port
         user = halves?.head
+    }
+
+    /// Without the blanks around it, and without the NUL some maps end a value with.
+    private static func trimmed(_ value: [UInt8]) -> [UInt8] {
+        let isBlank: (UInt8) -> Bool = { $0 <= 0x20 }
+        let rest = value.drop(while: isBlank)
+        return Array(rest[..<(rest.lastIndex { !isBlank($0) }.map { $0 + 1 } ?? rest.startIndex)])
     }
 }

@@ -1,0 +1,133 @@
+import CLinux
+import Glibc
+import Testing
+
+@testable import TLS
+
+@Suite struct TransferTests {
+    let authority: Authority
+    let client: TLSContext
+    let server: TLSContext
+
+    init() throws {
+        authority = try Authority()
+        let identity = try authority.issue("mail.test")
+        client = try .client(ClientTLSOptions(trusting: identity.certificate))
+        server = try .server(ServerTLSOptions(identity))
+    }
+
+    /// Bytes in no regular order, the same each time.
+    private static func noise(_ count: Int) -> [UInt8] {
+        var state: UInt32 = 1
+        return (0..<count).map { _ in
+            state = state &* 1_664_525 &+ 1_013_904_223
+            return UInt8(truncatingIfNeeded: state >> 24)
+        }
+    }
+
+    /// One direction: writes what is left in pieces that move in memory, reads with a buffer of changing size.
+    private struct Flow {
+        let from: TLSConnection
+        let to: TLSConnection
+        let data: [UInt8]
+        var sent = 0
+        var received: [UInt8] = []
+        var waits = 0
+        var fault: TLSResult?
+
+        var isOver: Bool { received.count >= data.count || fault != nil }
+
+        mutating func step() {
+            if sent < data.count {
+                let piece = Array(data[sent..<min(sent + 50_000, data.count)])
+                switch piece.withUnsafeBytes({ from.write($0) }) {
+                case .done(let count): sent += count
+                case .wantWrite: waits += 1
+                case let other: fault = other
+                }
+            }
+            var buffer = [UInt8](repeating: 0, count: 1 + received.count % 20_011)
+            switch buffer.withUnsafeMutableBytes({ to.read(into: $0) }) {
+            case .done(let count): received += buffer.prefix(count)
+            case .wantRead: waits += 1
+            case let other: fault = other
+            }
+        }
+    }
+
+    @Test func bothWaysThroughSmallBuffers() throws {
+        let pair = try ConnectionPair(client, server, name: "mail.test", bufferSize: 4608)
+        #expect(pair.shakeHands())
+        var up = Flow(from: pair.client, to: pair.server, data: Self.noise(3_000_000))
+        var down = Flow(from: pair.server, to: pair.client, data: Self.noise(2_000_000))
+        while !up.isOver || !down.isOver {
+            if !up.isOver { up.step() }
+            if !down.isOver { down.step() }
+        }
+        #expect(up.fault == nil)
+        #expect(down.fault == nil)
+        #expect(up.received == up.data)
+        #expect(down.received == down.data)
+        #expect(up.waits > 100 && down.waits > 100, "the buffers were small enough to be in the way")
+    }
+
+    @Test func pendingBytesAreCounted() throws {
+        let pair = try ConnectionPair(client, server)
+        #expect(pair.shakeHands())
+        #expect(pair.send("hello", from: pair.server) == .done(5))
+        #expect(pair.client.pendingBytes == 0)
+        var two: [UInt8] = [0, 0]
+        #expect(two.withUnsafeMutableBytes { pair.client.read(into: $0) } == .done(2))
+        #expect(pair.client.pendingBytes == 3)
+        #expect(pair.receive(pair.client) == "llo")
+        #expect(pair.client.pendingBytes == 0)
+        #expect(pair.client.read(into: UnsafeMutableRawBufferPointer(start: nil, count: 0)) == .done(0))
+        #expect(pair.client.write(UnsafeRawBufferPointer(start: nil, count: 0)) == .done(0))
+    }
+
+    @Test func oneDirectionEndsBeforeTheOther() throws {
+        let pair = try ConnectionPair(client, server)
+        #expect(pair.shakeHands())
+        #expect(pair.send("last words", from: pair.client) == .done(10))
+        #expect(pair.client.shutdown() == .done(0))
+        #expect(pair.client.shutdown() == .done(0), "a second goodbye is not sent")
+        #expect(pair.receive(pair.server) == "last words")
+        var buffer = [UInt8](repeating: 0, count: 10)
+        #expect(buffer.withUnsafeMutableBytes { pair.server.read(into: $0) } == .closed)
+        #expect(pair.send("and mine", from: pair.server) == .done(8))
+        #expect(pair.receive(pair.client) == "and mine")
+        #expect(pair.server.shutdown() == .done(0))
+        #expect(buffer.withUnsafeMutableBytes { pair.client.read(into: $0) } == .closed)
+    }
+
+    @Test func hangUpWithoutGoodbye() throws {
+        let pair = try ConnectionPair(client, server)
+        #expect(pair.shakeHands())
+        #expect(pair.send("last words", from: pair.client) == .done(10))
+        #expect(Glibc.shutdown(pair.clientDescriptor, Int32(SHUT_WR)) == 0)
+        #expect(pair.receive(pair.server) == "last words")
+        var buffer = [UInt8](repeating: 0, count: 10)
+        #expect(buffer.withUnsafeMutableBytes { pair.server.read(into: $0) } == .closed)
+        #expect(pair.send("and mine", from: pair.server) == .done(8))
+        #expect(pair.receive(pair.client) == "and mine")
+    }
+
+    @Test func writingToNobody() throws {
+        let pair = try ConnectionPair(client, server)
+        #expect(pair.shakeHands())
+        #expect(Glibc.shutdown(pair.serverDescriptor, Int32(SHUT_RD)) == 0)
+        #expect(pair.send("x", from: pair.client) == .failed(TLSError(.lost, "Broken pipe")))
+        #expect(pair.send("x", from: pair.client) == .closed)
+    }
+
+    @Test func bytesChangedOnTheWay() throws {
+        let pair = try ConnectionPair(client, server)
+        #expect(pair.shakeHands())
+        #expect(pair.greet() == "hello")
+        let forged: [UInt8] = [0x17, 3, 3, 0, 32] + Self.noise(32)
+        #expect(write(pair.clientDescriptor, forged, forged.count) == forged.count)
+        var buffer = [UInt8](repeating: 0, count: 10)
+        let result = buffer.withUnsafeMutableBytes { pair.server.read(into: $0) }
+        #expect(ConnectionPair.fault(result)?.kind == .handshake)
+    }
+}
