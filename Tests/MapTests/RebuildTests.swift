@@ -7,7 +7,7 @@ import Testing
 /// Rebuilding the database while lookups run: old or new answers, never an error or a wrong one.
 @Suite(.serialized)
 struct RebuildTests {
-    private static let users = 20_000
+    private static let users = 10_000
     private let scratch: Scratch
 
     init() throws {
@@ -106,21 +106,21 @@ struct RebuildTests {
     }
 
     @Test func withOurMakegdbm() async throws {
-        try await rebuild(8) {
+        try await rebuild(5) {
             let outcome = try scratch.run(Tool.makegdbm, ["map.db"], input: text($0))
             #expect(outcome == Outcome(status: 0, output: "", errors: ""))
         }
     }
 
     @Test func withTheOriginalsInPlace() async throws {
-        try await rebuild(8) {
+        try await rebuild(5) {
             let outcome = try scratch.run(Tool.originalMakegdbm, ["map.db"], input: text($0))
             #expect(outcome == Outcome(status: 0, output: "", errors: ""))
         }
     }
 
     @Test func withACopyInPlace() async throws {
-        try await rebuild(8) {
+        try await rebuild(5) {
             let made = try scratch.run(Tool.makegdbm, ["new.db"], input: text($0))
             let copied = try scratch.run("/bin/cp", ["new.db", "map.db"])
             #expect(made.status == 0 && copied.status == 0)
@@ -128,7 +128,7 @@ struct RebuildTests {
     }
 
     @Test func withAMomentWithoutAFile() async throws {
-        try await rebuild(8) {
+        try await rebuild(5) {
             let made = try scratch.run(Tool.makegdbm, ["new.db"], input: text($0))
             let moved = try scratch.run("/bin/sh", ["-c", "rm map.db; mv new.db map.db"])
             #expect(made.status == 0 && moved.status == 0)
