@@ -32,21 +32,37 @@ public final class Channel {
 
     /// Takes over a non-blocking descriptor; it is closed with the channel, or here where registering fails.
     /// - Throws: `Errno` where the descriptor cannot be watched.
-    public convenience init(_ descriptor: Int32, on thread: LoopThread) throws(Errno) {
-        try self.init(
-            descriptor, on: thread, events: linux_EPOLLIN | linux_EPOLLOUT | linux_EPOLLRDHUP | linux_EPOLLET)
+    public init(_ descriptor: Int32, on thread: LoopThread) throws(Errno) {
+        self.descriptor = descriptor
+        self.thread = thread
+        do {
+            try thread.register(
+                self, events: linux_EPOLLIN | linux_EPOLLOUT | linux_EPOLLRDHUP | linux_EPOLLET)
+        } catch {
+            self.descriptor = -1
+            closeDescriptor(descriptor)
+            throw error
+        }
     }
 
-    /// As above, with a choice of epoll events: a listening socket is level-triggered and exclusive.
-    public init(_ descriptor: Int32, on thread: LoopThread, events: UInt32) throws(Errno) {
+    /// Watches a descriptor that stays open when the channel is released: a listening socket others share.
+    init(borrowing descriptor: Int32, on thread: LoopThread, events: UInt32) throws(Errno) {
         self.descriptor = descriptor
         self.thread = thread
         do {
             try thread.register(self, events: events)
         } catch {
-            closeDescriptor(descriptor)
+            self.descriptor = -1
             throw error
         }
+    }
+
+    /// Stops watching and leaves the descriptor open.
+    func release() {
+        guard descriptor >= 0 else { return }
+        thread.withdraw(self)
+        descriptor = -1
+        handler = nil
     }
 
     deinit {

@@ -13,10 +13,11 @@ public actor Loop {
 
     /// Starts a task on this loop. It may be called from any thread.
     public nonisolated func start(_ work: @escaping @Sendable (isolated Loop) async -> Void) {
-        Task(executorPreference: thread) { await self.perform(work) }
+        Task(executorPreference: thread) { await work(self) }
     }
 
-    private func perform(_ work: @Sendable (isolated Loop) async -> Void) async {
-        await work(self)
+    /// Runs something short on this loop's thread and waits for it. It may be called from any task.
+    public func finish(_ work: @Sendable (isolated Loop) -> Void) {
+        work(self)
     }
 }

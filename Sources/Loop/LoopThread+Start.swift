@@ -53,5 +53,5 @@ public func startThread(name: String, _ body: @escaping @Sendable () -> Void) th
 }
 
 private func nameThread(_ name: String) {
-    String(name.prefix(15)).withCString { _ = linux_prctl(PR_SET_NAME, UInt(bitPattern: $0)) }
+    String(name.prefix(15)).withCString { _ = linux_prctl(Int32(linux_PR_SET_NAME), UInt(bitPattern: $0)) }
 }

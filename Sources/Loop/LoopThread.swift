@@ -27,6 +27,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private var generation: UInt32 = 1
     private var timers: TimerWheel
     private var due: [any TimerTarget] = []
+    private var repeated: [Channel] = []
     private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
     public private(set) var now: UInt64
@@ -78,6 +79,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Whether the caller runs on this loop's thread.
     public var isCurrent: Bool { pthread_equal(pthread_self(), owner) != 0 }
 
+    /// What lives on this loop, put here and used by its own thread only.
+    public var tenant: AnyObject?
+
     // MARK: Executor
 
     /// Appends a job, from any thread; it is never run from here.
@@ -113,16 +117,17 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Runs the loop on the calling thread until `stop()`.
     public func run() {
         owner = pthread_self()
-        var events = [epoll_event](repeating: epoll_event(), count: 256)
+        var events = [linux_event](repeating: linux_event(), count: 256)
         while !stopped {
             runJobs()
             takeInbox(beforeSleep: jobs.isEmpty)
             if stopped { break }
-            let count = epoll_wait(epoll, &events, Int32(events.count), waitTime())
+            let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
             now = Self.clock()
             if count > 0 {
-                for index in 0..<Int(count) { dispatch(&events[index]) }
+                for index in 0..<Int(count) { dispatch(events[index]) }
             }
+            runRepeated()
             fireTimers()
             takeInbox(beforeSleep: false)
         }
@@ -156,13 +161,13 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     private func waitTime() -> Int32 {
-        guard jobs.isEmpty else { return 0 }
+        guard jobs.isEmpty, repeated.isEmpty else { return 0 }
         guard let delay = timers.delay(from: now) else { return -1 }
         return Int32(clamping: delay)
     }
 
-    private func dispatch(_ event: inout epoll_event) {
-        let data = linux_epoll_data(&event)
+    private func dispatch(_ event: linux_event) {
+        let data = event.data
         guard data != .max else {
             var count: UInt64 = 0
             _ = read(alarm, &count, 8)
@@ -190,11 +195,29 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         channels[descriptor] = channel
     }
 
+    /// Takes a channel out of the epoll set although its descriptor stays open.
+    func withdraw(_ channel: Channel) {
+        unregister(channel)
+        linux_epoll_remove(epoll, channel.descriptor)
+    }
+
     /// Forgets a channel; closing its descriptor takes it out of the epoll set.
     func unregister(_ channel: Channel) {
         let descriptor = Int(channel.descriptor)
         guard descriptor < channels.count, channels[descriptor] === channel else { return }
         channels[descriptor] = nil
+    }
+
+    /// Calls a channel's handler again in the next turn, after everybody else: for a handler that stopped with work left.
+    public func again(_ channel: Channel) {
+        repeated.append(channel)
+    }
+
+    private func runRepeated() {
+        guard !repeated.isEmpty else { return }
+        let channels = repeated
+        repeated.removeAll(keepingCapacity: true)
+        for channel in channels { channel.handler?.channelReady(channel) }
     }
 
     // MARK: Timers

@@ -69,6 +69,15 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
         guard family == AF_INET || family == AF_INET6, length >= 16, length <= 28 else { return }
         withUnsafeMutableBytes(of: &bytes) { unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: Int(length))) }
         self.length = UInt8(truncatingIfNeeded: length)
+        unmap()
+    }
+
+    /// A socket for both families shows an IPv4 peer as an IPv6 address; nobody else wants to know.
+    private mutating func unmap() {
+        guard kind == .v6, bytes.1 == 0, bytes.2 & 0xffff_ffff == 0xffff_0000 else { return }
+        let address = bytes.2 >> 32
+        bytes = (UInt64(AF_INET) | bytes.0 & 0xffff_0000 | address << 32, 0, 0, 0)
+        length = 16
     }
 
     private init<Raw>(copying raw: inout Raw, _ size: Int) {
@@ -112,13 +121,7 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
                 guard let base = raw.baseAddress, let room = text.baseAddress else { return "" }
                 switch kind {
                 case .v4: inet_ntop(AF_INET, base + 4, room, socklen_t(text.count))
-                case .v6:
-                    let mapped = (0..<10).allSatisfy { raw[8 + $0] == 0 } && raw[18] == 0xff && raw[19] == 0xff
-                    if mapped {
-                        inet_ntop(AF_INET, base + 20, room, socklen_t(text.count))
-                    } else {
-                        inet_ntop(AF_INET6, base + 8, room, socklen_t(text.count))
-                    }
+                case .v6: inet_ntop(AF_INET6, base + 8, room, socklen_t(text.count))
                 default: return ""
                 }
                 return String(cString: room)

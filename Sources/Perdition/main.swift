@@ -1,2 +1,3 @@
-// placeholder
-print("placeholder")
+import Proxy
+
+Perdition.main()

@@ -1,18 +1,68 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/types.h>
+#include <syslog.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(struct linux_event) == sizeof(struct epoll_event), "epoll_event");
+_Static_assert(offsetof(struct linux_event, data) == offsetof(struct epoll_event, data), "epoll_event");
+
+int linux_errno(void) { return errno; }
+
+int linux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+int linux_epoll_add(int epoll, int fd, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+int linux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
+void linux_epoll_remove(int epoll, int fd) { epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }
+
+int linux_epoll_wait(int epoll, struct linux_event *events, int count, int milliseconds) {
+    return epoll_wait(epoll, (struct epoll_event *)events, count, milliseconds);
+}
+
+int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int linux_signalfd(const int signals[], int count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int linux_next_signal(int fd) {
+    struct signalfd_siginfo info;
+    return read(fd, &info, sizeof info) == sizeof info ? (int)info.ssi_signo : 0;
+}
 
 int linux_socket(int family, int type, int protocol) {
     int kind = type == linux_STREAM ? SOCK_STREAM : SOCK_DGRAM;
     return socket(family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 }
 
-int linux_accept(int fd, struct sockaddr *address, socklen_t *length) {
+int linux_accept(int fd, void *address, unsigned *length) {
     return accept4(fd, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
@@ -20,7 +70,22 @@ int linux_socketpair(int fds[2]) { return socketpair(AF_UNIX, SOCK_STREAM | SOCK
 
 int linux_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
 
+long linux_send(int fd, const void *bytes, size_t count) { return send(fd, bytes, count, MSG_NOSIGNAL); }
+
+void linux_syslog(int priority, const char *text) { syslog(priority, "%s", text); }
+
+int linux_fork(void) { return fork(); }
+
+int linux_prctl(int option, unsigned long value) { return prctl(option, value, 0, 0, 0); }
+
+int linux_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
+
+int linux_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
+
 void linux_wipe(void *memory, size_t size) { explicit_bzero(memory, size); }
+
+extern char **environ;
+char **linux_environment(void) { return environ; }
 
 static void report_and_exit(int report) {
     int code = errno;
@@ -67,7 +132,7 @@ static void child(const char *path, char *const arguments[], char *const environ
     report_and_exit(report);
 }
 
-pid_t linux_spawn(const char *path, char *const arguments[], char *const environment[], const int descriptors[],
+int linux_spawn(const char *path, char *const arguments[], char *const environment[], const int descriptors[],
                   int count, const char *directory, uint32_t user, uint32_t group, int listen_pid) {
     int report[2], code = 0;
     if (pipe2(report, O_CLOEXEC) != 0) return -1;

@@ -1,0 +1,81 @@
+# perdition: what people type. Each target is one or two lines; the work is in swift build, Scripts/ and Tests/.
+#
+#   make run       a proxy in front of two real mail stores on this machine, until Ctrl-C
+#   make test      every test, with what it needs installed first
+#   make           the programs, in .build/release
+#   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers
+#   make lint, make man, make compare, make bench
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SWIFT   ?= swift
+BIN      = .build/release
+SBIN     = $(DESTDIR)$(PREFIX)/sbin
+LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/perdition
+USERBIN  = $(DESTDIR)$(PREFIX)/bin
+SHARE    = $(DESTDIR)$(PREFIX)/share
+EXAMPLES = $(SHARE)/doc/perdition/examples
+
+NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
+PROVIDERS = perdition-map-gdbm
+TOOLS     = makegdbm
+MAN       = $(wildcard docs/man/*.[1-9])
+
+# What Debian calls the things we need: to build, to show it (make run), to test it.
+BUILD_PACKAGES = libssl-dev libgdbm-dev libpam0g-dev pkg-config
+RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
+TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition man-db strace procps
+
+all: build
+
+deps: deps-build deps-test
+deps-build:
+	@Scripts/deps $(BUILD_PACKAGES)
+deps-run:
+	@Scripts/deps $(RUN_PACKAGES)
+deps-test:
+	@Scripts/deps $(TEST_PACKAGES)
+
+build: deps-build
+	$(SWIFT) build -c release --static-swift-stdlib
+
+run: build deps-run
+	@exec Scripts/demo --bin $(BIN)
+
+# TESTS=Integration (a regular expression) runs some of them.
+test: deps build
+	$(SWIFT) test $(if $(TESTS),--filter '$(TESTS)')
+
+lint: deps-build
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	Scripts/no-warnings $(SWIFT) build --build-tests
+
+man: deps-test
+	@for page in $(MAN); do Scripts/no-warnings man --warnings --local-file "$$page" || exit 1; done
+
+compare: deps build
+	python3 Tests/Compare/compare.py --ours $(BIN)
+
+bench: deps build
+	Scripts/bench $(BIN)
+
+install: build
+	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
+	install -m 755 $(BIN)/perdition $(SBIN)
+	for name in $(NAMES); do ln -sf perdition $(SBIN)/$$name; done
+	for name in $(PROVIDERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
+	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
+	for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	if [ -d docs/examples ]; then install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES); fi
+
+uninstall:
+	cd $(SBIN) && rm -f perdition $(NAMES)
+	cd $(LIBEXEC) && rm -f $(PROVIDERS) && rmdir $(LIBEXEC)
+	cd $(USERBIN) && rm -f $(TOOLS)
+	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	rm -rf $(EXAMPLES)
+
+clean:
+	rm -rf .build
+
+.PHONY: all deps deps-build deps-run deps-test build run test lint man compare bench install uninstall clean

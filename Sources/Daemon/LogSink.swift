@@ -1,0 +1,112 @@
+internal import CLinux
+internal import Glibc
+public import Logging
+internal import Synchronization
+
+/// The open end of a log: every thread may write to it, each line is one write(2) and stays whole.
+public final class LogSink: Sendable {
+    /// Where the lines go.
+    public let destination: LogDestination
+    /// Stays the same number across ``reopen()``, so that writers need no lock; -1 for syslog.
+    private let descriptor: Int32
+    private let name: [UInt8]
+    private let owner: Identity?
+    private let clock = Mutex(LogClock())
+
+    /// Opens the log.
+    ///
+    /// A file is made where there is none, mode 0640. Root gives it to `owner`, so that the same can be opened again
+    /// after rights were dropped; a file that exists is left as it is.
+    /// - Parameters:
+    ///   - destination: where to.
+    ///   - name: of the program, for the head of each line.
+    ///   - owner: who the program will run as.
+    /// - Throws: when the file cannot be opened.
+    public init(_ destination: LogDestination, name: String, owner: Identity? = nil) throws(DaemonError) {
+        self.destination = destination
+        self.name = Array(name.utf8)
+        self.owner = owner
+        switch destination {
+        case .standardOutput: descriptor = STDOUT_FILENO
+        case .standardError: descriptor = STDERR_FILENO
+        case .file(let path): descriptor = try Self.open(path, owner: owner)
+        case .syslog(let facility):
+            descriptor = -1
+            // syslog(3) keeps the pointer for as long as the program runs.
+            openlog(strdup(name), LOG_PID, facility)
+        }
+    }
+
+    deinit {
+        if case .file = destination { close(descriptor) }
+    }
+
+    /// A logger that writes here what is at least as grave as `level`.
+    public func logger(level: Logger.Level) -> Logger {
+        Logger(label: "") { _ in LineLogHandler(sink: self, logLevel: level) }
+    }
+
+    /// The level that `--quiet` and `--debug` ask for.
+    public static func level(quiet: Bool, debug: Bool) -> Logger.Level {
+        debug ? .debug : quiet ? .error : .info
+    }
+
+    /// Writes one line. Longer ones than 4,095 bytes are cut; control characters are shown, not obeyed.
+    public func write(_ level: Logger.Level, _ text: String) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: LogLine.maximumLength + 1) { buffer in
+            var line = LogLine(buffer)
+            if case .syslog = destination {
+                line.append(text)
+                line.end(with: 0)
+                line.bytes.withMemoryRebound(to: CChar.self) { linux_syslog(Self.priority(level), $0.baseAddress) }
+                return
+            }
+            line.append(trusted: clock.withLock { $0.text(at: time(nil)) })
+            line.append(trusted: CollectionOfOne(UInt8(ascii: " ")))
+            line.append(trusted: name)
+            line.append(trusted: CollectionOfOne(UInt8(ascii: "[")))
+            line.append(decimal: getpid())
+            line.append(trusted: "]: ".utf8)
+            line.append(text)
+            line.end(with: UInt8(ascii: "\n"))
+            // A full disk or a closed pipe must not end the program, and there is nobody left to tell.
+            while Glibc.write(descriptor, line.bytes.baseAddress, line.count) < 0, linux_errno() == EINTR {}
+        }
+    }
+
+    /// Opens a file again, after logrotate(8) has moved it. When that fails, the old one stays in use.
+    public func reopen() throws(DaemonError) {
+        guard case .file(let path) = destination else { return }
+        let fresh = try Self.open(path, owner: owner)
+        defer { close(fresh) }
+        guard dup2(fresh, descriptor) >= 0 else {
+            throw DaemonError("Could not reopen log file [\(path)]", code: linux_errno())
+        }
+        _ = linux_fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+
+    private static func open(_ path: String, owner: Identity?) throws(DaemonError) -> Int32 {
+        let flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY
+        let made = linux_open(path, flags | O_CREAT | O_EXCL, 0o640)
+        if made >= 0 {
+            if let owner, geteuid() == 0 { _ = fchown(made, owner.user, owner.group) }
+            return made
+        }
+        let found = linux_open(path, flags, 0)
+        guard found >= 0 else {
+            throw DaemonError("Could not open log file [\(path)]", code: linux_errno())
+        }
+        return found
+    }
+
+    private static func priority(_ level: Logger.Level) -> Int32 {
+        switch level {
+        case .trace, .debug: LOG_DEBUG
+        case .info: LOG_INFO
+        case .notice: LOG_NOTICE
+        case .warning: LOG_WARNING
+        case .error: LOG_ERR
+        case .critical: LOG_CRIT
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import CGDBM
+import CLinux
+import Glibc
+
+/// An open GDBM database; closed when it is let go. It belongs to one thread at a time.
+///
+/// Keys and values are bytes without a trailing NUL, as the original's makegdbm writes them.
+final class GDBMHandle {
+    private let file: GDBM_FILE
+
+    /// Opens a database to read, without a lock: a lock, however short, makes a writer of the moment fail.
+    /// - Parameter path: a file that nobody changes while it is open.
+    /// - Throws: `GDBMError` where it is not a sound database.
+    init(reading path: String) throws(GDBMError) {
+        guard let file = gdbm_open(path, 0, GDBM_READER | GDBM_NOLOCK | GDBM_CLOEXEC, 0, nil) else {
+            throw Self.lastError
+        }
+        self.file = file
+        // The file is in memory already: the library's own copies of its blocks are to stay few.
+        var blocks = Self.cachedBlocks
+        gdbm_setopt(file, Int32(GDBM_SETCACHESIZE), &blocks, Int32(MemoryLayout<Int>.size))
+    }
+
+    /// Blocks of usually 4 KiB that each reader keeps unpacked.
+    private static let cachedBlocks = 256
+
+    /// Makes an empty database, in place of whatever the file holds, locked against other writers.
+    /// - Throws: `GDBMError` where that cannot be.
+    init(creating path: String) throws(GDBMError) {
+        guard let file = gdbm_open(path, 0, GDBM_NEWDB | GDBM_CLOEXEC, 0o644, nil) else { throw Self.lastError }
+        self.file = file
+    }
+
+    deinit {
+        gdbm_close(file)
+    }
+
+    private static var lastError: GDBMError {
+        let code = gdbm_last_error()
+        let system = linux_errno()
+        var text = String(cString: gdbm_strerror(code))
+        if gdbm_check_syserr(code) != 0, system != 0 { text += ": " + String(cString: strerror(system)) }
+        return GDBMError(text)
+    }
+
+    private func with<Result>(_ bytes: [UInt8], _ body: (datum) -> Result) -> Result {
+        unsafe bytes.withUnsafeBytes { raw in
+            // The library takes pointers to mutable bytes and changes none.
+            let base = unsafe UnsafeMutablePointer(mutating: raw.assumingMemoryBound(to: CChar.self).baseAddress)
+            // An empty array has no address, and nil means no datum at all.
+            var nothing: CChar = 0
+            return unsafe withUnsafeMutablePointer(to: &nothing) { spare in
+                unsafe body(datum(dptr: base ?? spare, dsize: Int32(raw.count)))
+            }
+        }
+    }
+
+    private static func take(_ found: datum) -> [UInt8] {
+        defer { unsafe free(found.dptr) }
+        return unsafe Array(UnsafeRawBufferPointer(start: found.dptr, count: Int(max(0, found.dsize))))
+    }
+
+    /// The value of a key; nil where there is none.
+    /// - Throws: `GDBMError` where the database is broken.
+    func fetch(_ key: [UInt8]) throws(GDBMError) -> [UInt8]? {
+        let found = with(key) { unsafe gdbm_fetch(file, $0) }
+        if unsafe found.dptr != nil { return Self.take(found) }
+        guard Int(gdbm_last_error()) == GDBM_ITEM_NOT_FOUND else { throw Self.lastError }
+        return nil
+    }
+
+    /// Calls with every key, in the order of the file.
+    /// - Throws: `GDBMError` where the database is broken, or not whole.
+    func forEachKey(_ body: ([UInt8]) -> Void) throws(GDBMError) {
+        var key = gdbm_firstkey(file)
+        while unsafe key.dptr != nil {
+            let next = gdbm_nextkey(file, key)
+            let code = gdbm_last_error()
+            body(Self.take(key))
+            key = next
+            if unsafe key.dptr == nil, Int(code) != GDBM_ITEM_NOT_FOUND { throw Self.lastError }
+        }
+        guard Int(gdbm_last_error()) == GDBM_ITEM_NOT_FOUND else { throw Self.lastError }
+    }
+
+    /// Adds a key that is new.
+    /// - Returns: false where it is there already, which leaves it as it is.
+    /// - Throws: `GDBMError` where it cannot be written.
+    func insert(_ key: [UInt8], _ value: [UInt8]) throws(GDBMError) -> Bool {
+        switch with(key, { key in with(value) { unsafe gdbm_store(file, key, $0, GDBM_INSERT) } }) {
+        case 0: return true
+        case 1: return false
+        default: throw Self.lastError
+        }
+    }
+
+    /// Waits until all is on the disk.
+    func synchronize() throws(GDBMError) {
+        guard gdbm_sync(file) == 0 else { throw Self.lastError }
+    }
+}

@@ -1,0 +1,119 @@
+import CLinux
+import DequeModule
+import Glibc
+import Loop
+
+/// One connection of a client to its provider.
+final class ClientConnection {
+    /// Bytes of requests that may wait to be taken by the provider, before the buffer is let go when empty.
+    private static let keptOutput = 16 * 1024
+
+    private unowned let client: Client
+    private let channel: Channel
+    private var pending = Deque<Client.Pending>()
+    private var input = Netstring(limit: Limits.reply)
+    private var output: [UInt8] = []
+    private var sent = 0
+    /// Whether any reply has come.
+    private var fruitful = false
+
+    /// Connects, which a Unix socket does at once or not at all.
+    /// - Throws: `Errno`; `EAGAIN` where the provider's queue is full.
+    init(_ client: Client) throws(Errno) {
+        self.client = client
+        let descriptor = linux_socket(AF_UNIX, Int32(linux_STREAM), 0)
+        guard descriptor >= 0 else { throw .last }
+        guard UnixAddress.connect(descriptor, to: client.path) == 0 else {
+            let error = Errno.last
+            _ = Glibc.close(descriptor)
+            throw error
+        }
+        channel = try Channel(descriptor, on: client.thread)
+        channel.handler = self
+    }
+
+    /// Lookups under way.
+    var count: Int { pending.count }
+
+    /// The deadline that comes first; lookups asked a second time may stand behind younger ones.
+    var deadline: UInt64? { pending.lazy.map(\.deadline).min() }
+
+    /// Sends a request, behind those that wait.
+    func ask(_ lookup: Client.Pending) {
+        pending.append(lookup)
+        Wire.append(map: client.map, key: lookup.key, to: &output)
+        flush()
+    }
+
+    /// Closes the connection and hands over what is unanswered.
+    func close() -> Deque<Client.Pending> {
+        channel.close()
+        defer { pending = [] }
+        return pending
+    }
+
+    private func flush() {
+        while sent < output.count {
+            let result = unsafe output.withUnsafeBytes {
+                unsafe channel.send(UnsafeRawBufferPointer(rebasing: $0[sent...]))
+            }
+            switch result {
+            case .moved(let count): sent += count
+            case .wouldBlock: return
+            // The loop reports the broken connection in its next turn, after what it may have brought before.
+            case .closed, .failed: return
+            }
+        }
+        sent = 0
+        output.removeAll(keepingCapacity: output.capacity <= Self.keptOutput)
+    }
+
+    private func receive() {
+        while channel.readable, !channel.isClosed {
+            switch channel.receive(into: channel.thread.scratch) {
+            case .moved(let count):
+                unsafe input.append(UnsafeRawBufferPointer(rebasing: channel.thread.scratch[..<count]))
+                guard take() else { return }
+            case .wouldBlock: return
+            case .closed:
+                client.lost(self, fruitful: fruitful, "the map provider hung up")
+                return
+            case .failed(let error):
+                client.lost(self, fruitful: fruitful, "the connection to the map provider broke: \(error)")
+                return
+            }
+        }
+    }
+
+    /// Hands out the replies that are here.
+    /// - Returns: whether the connection is still good.
+    private func take() -> Bool {
+        do {
+            while let payload = try input.next() {
+                guard let lookup = pending.popFirst() else {
+                    client.lost(self, fruitful: fruitful, "the map provider sent an answer nobody asked for")
+                    return false
+                }
+                fruitful = true
+                lookup.continuation.resume(returning: Wire.answer(payload))
+                client.answered()
+            }
+            return true
+        } catch {
+            // The place of the next reply is unknown: this lookup fails, those behind it are asked again.
+            if let lookup = pending.popFirst() {
+                lookup.continuation.resume(returning: .temporary("the map provider's answer cannot be read: \(error)"))
+            }
+            client.lost(self, fruitful: true, "the map provider's answer cannot be read: \(error)")
+            return false
+        }
+    }
+}
+
+extension ClientConnection: ChannelHandler {
+    /// Replies have come, requests can go, or the provider has hung up.
+    func channelReady(_ channel: Channel) {
+        if channel.writable, sent < output.count { flush() }
+        receive()
+    }
+}

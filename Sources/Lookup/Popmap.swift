@@ -1,0 +1,33 @@
+/// A backend of a map provider: what is particular to one kind of database.
+///
+/// All else, sockets, options, signals, limits, belongs to `Service`. Each worker thread has an instance of its own, so
+/// that a client library that blocks, or is not made for threads, can be used as it is.
+public protocol Popmap: SendableMetatype {
+    /// What the workers share: the options string taken apart, and what else is made once.
+    associatedtype Configuration: Sendable
+
+    /// Reads the options string (`-m|--map_library_opt`). A database that is down is no fault here: that is for
+    /// `lookup` to say.
+    /// - Throws: `ConfigurationError` where no lookup with these options can ever succeed.
+    static func configuration(_ options: String) throws(ConfigurationError) -> Configuration
+
+    /// An instance for one worker; it connects when it is first asked.
+    init(_ configuration: Configuration)
+
+    /// Answers one key. It may block, but must come back: the proxy waits a few seconds.
+    mutating func lookup(_ key: [UInt8]) -> Answer
+
+    /// Lets go of what it holds open and begins anew with the next lookup (SIGHUP).
+    mutating func reopen()
+}
+
+/// An options string that makes no sense.
+public struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// A sentence for the log; it must not quote a password.
+    public let description: String
+
+    /// An error with its sentence.
+    public init(_ description: String) {
+        self.description = description
+    }
+}

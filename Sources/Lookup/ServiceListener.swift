@@ -1,0 +1,99 @@
+import CLinux
+import Glibc
+import Loop
+
+/// The listening sockets of a provider: inherited ones stay, one made here is removed at the end.
+struct ServiceListener: Sendable {
+    /// A reason not to start.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Connections that may wait to be accepted: a whole proxy that comes back at once.
+    static let backlog: Int32 = 1024
+
+    let descriptor: Int32
+    /// Path of a socket made here; nil for an inherited one.
+    let path: String?
+
+    /// The sockets handed over by whoever started this program, from descriptor 3 on (`sd_listen_fds(3)`); the
+    /// variables are removed. LISTEN_PID may be missing, but must be ours where it is set.
+    static func inherited() throws(Failure) -> [ServiceListener] {
+        let count = environment("LISTEN_FDS")
+        let process = environment("LISTEN_PID")
+        _ = environment("LISTEN_FDNAMES")
+        guard let count, process == nil || process.flatMap({ Int32($0) }) == getpid() else { return [] }
+        guard let number = Int32(count), (1...64).contains(number) else {
+            throw Failure(description: "LISTEN_FDS is not a number from 1 to 64")
+        }
+        var listeners: [ServiceListener] = []
+        for descriptor in 3..<3 + number {
+            var listening: Int32 = 0
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0, listening == 1 else {
+                throw Failure(description: "descriptor \(descriptor), named by LISTEN_FDS, is not a listening socket")
+            }
+            _ = linux_fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            _ = linux_fcntl(descriptor, F_SETFL, linux_fcntl(descriptor, F_GETFL, 0) | O_NONBLOCK)
+            listeners.append(ServiceListener(descriptor: descriptor, path: nil))
+        }
+        return listeners
+    }
+
+    private static func environment(_ name: String) -> String? {
+        guard let value = getenv(name) else { return nil }
+        defer { unsetenv(name) }
+        return String(cString: value)
+    }
+
+    /// Makes a socket. It is bound beside its place and renamed into it, so that there is no moment without one and
+    /// none with the wrong permissions; a dead one is replaced, one that is served is not.
+    static func make(path: String, mode: mode_t) throws(Failure) -> ServiceListener {
+        try checkFree(path)
+        let descriptor = linux_socket(AF_UNIX, Int32(linux_STREAM), 0)
+        guard descriptor >= 0 else { throw failure("make a socket", path) }
+        let draft = "\(path).\(getpid())"
+        unlink(draft)
+        guard UnixAddress.bind(descriptor, to: draft) == 0 else {
+            defer { close(descriptor) }
+            throw failure("make the socket", path)
+        }
+        guard chmod(draft, mode) == 0, listen(descriptor, backlog) == 0, rename(draft, path) == 0 else {
+            defer {
+                unlink(draft)
+                close(descriptor)
+            }
+            throw failure("make the socket", path)
+        }
+        return ServiceListener(descriptor: descriptor, path: path)
+    }
+
+    private static func checkFree(_ path: String) throws(Failure) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else {
+            throw Failure(description: "\(path) exists and is not a socket")
+        }
+        let probe = linux_socket(AF_UNIX, Int32(linux_STREAM), 0)
+        guard probe >= 0 else { throw failure("make a socket", path) }
+        defer { close(probe) }
+        // A full queue of connections (EAGAIN) is a sign of life, too.
+        if UnixAddress.connect(probe, to: path) == 0 || linux_errno() == EAGAIN {
+            throw Failure(description: "\(path) is served by another program")
+        }
+    }
+
+    private static func failure(_ what: String, _ path: String) -> Failure {
+        Failure(description: "cannot \(what) \(path): \(Errno.last)")
+    }
+
+    /// Removes a socket made here, unless another program has put its own in the place.
+    func remove() {
+        guard let path else { return }
+        let probe = linux_socket(AF_UNIX, Int32(linux_STREAM), 0)
+        guard probe >= 0 else { return }
+        defer { close(probe) }
+        close(descriptor)
+        if UnixAddress.connect(probe, to: path) != 0, linux_errno() == ECONNREFUSED { unlink(path) }
+    }
+}

@@ -1,0 +1,76 @@
+import CLinux
+import Glibc
+import Logging
+import Synchronization
+
+/// One thread of a provider, with a map of its own.
+struct ServiceWorker<Map: Popmap> {
+    /// Bytes read at once: requests of a few dozen pipelined lookups.
+    private static var roomSize: Int { 16 * 1024 }
+
+    private let pool: ServicePool
+    private var map: Map
+    private var reopenings = 0
+    private let log = Logger(label: "lookup.service")
+
+    init(_ pool: ServicePool, _ configuration: Map.Configuration) {
+        self.pool = pool
+        map = Map(configuration)
+    }
+
+    /// Serves until the pool is stopped, then finishes what has been asked.
+    mutating func run() {
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.roomSize, alignment: 16)
+        defer { unsafe room.deallocate() }
+        while true {
+            switch pool.wait() {
+            case .incoming(let listener): pool.accept(listener)
+            case .connection(var connection, let token):
+                let next = connection.serve(room: room) { answer($0) }
+                pool.giveBack(connection, token, next: next)
+            case .stop:
+                finish(room)
+                return
+            case .none: break
+            }
+        }
+    }
+
+    /// Answers all that has come in, and hangs up on those who did not ask.
+    private mutating func finish(_ room: UnsafeMutableRawBufferPointer) {
+        pool.acceptLast()
+        while let taken = pool.takeAny() {
+            var connection = taken.0
+            serving: while true {
+                switch connection.serve(room: room, answer: { answer($0) }) {
+                case .read:
+                    var wanted = pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0)
+                    if poll(&wanted, 1, 0) != 1 || wanted.revents & Int16(POLLIN) == 0 { break serving }
+                case .write:
+                    // Who does not take replies now will not get them.
+                    var wanted = pollfd(fd: connection.descriptor, events: Int16(POLLOUT), revents: 0)
+                    if poll(&wanted, 1, 1000) != 1 { break serving }
+                case .close: break serving
+                }
+            }
+            pool.discard(connection.descriptor, taken.1)
+        }
+    }
+
+    private mutating func answer(_ request: Wire.Request?) -> Answer {
+        guard let request else { return .permanent("a request is '<map> <key>'") }
+        guard request.map.elementsEqual(pool.mapName) else { return .permanent("there is no map of this name here") }
+        let asked = pool.reopenings.load(ordering: .acquiring)
+        if asked != reopenings {
+            reopenings = asked
+            map.reopen()
+        }
+        let answer = map.lookup(Array(request.key))
+        switch answer {
+        case .temporary(let reason): log.debug("lookup failed for now: \(reason)")
+        case .permanent(let reason): log.debug("lookup failed: \(reason)")
+        case .found, .notFound: break
+        }
+        return answer
+    }
+}

@@ -1,0 +1,90 @@
+import CLinux
+import Glibc
+
+/// Takes connections from a listening socket that several loops, and other processes, share.
+public final class Acceptor: ChannelHandler, TimerTarget {
+    /// Connections taken in a row before other channels have their turn, and other loops their chance.
+    public static let burst = 16
+    /// Milliseconds of rest when the process has no descriptor left: connections wait in the kernel meanwhile.
+    public static let rest: UInt64 = 100
+
+    private let descriptor: Int32
+    private let thread: LoopThread
+    private var channel: Channel?
+    private let accepted: (Int32, SocketAddress) -> Void
+    private let failed: (Errno) -> Void
+
+    /// Starts to accept.
+    /// - Parameters:
+    ///   - descriptor: a non-blocking listening socket; it stays open when the acceptor stops.
+    ///   - thread: the loop that serves the connections.
+    ///   - accepted: is handed each connection's descriptor and its peer.
+    ///   - failed: is told when connections cannot be taken for a while.
+    /// - Throws: `Errno` where the socket cannot be watched.
+    public init(
+        _ descriptor: Int32, on thread: LoopThread, accepted: @escaping (Int32, SocketAddress) -> Void,
+        failed: @escaping (Errno) -> Void
+    ) throws(Errno) {
+        self.descriptor = descriptor
+        self.thread = thread
+        self.accepted = accepted
+        self.failed = failed
+        try watch()
+    }
+
+    /// Accepts no more.
+    public func stop() {
+        channel?.release()
+        channel = nil
+    }
+
+    private func watch() throws(Errno) {
+        // Level-triggered, so that what one loop leaves is seen again; exclusive, so that not every loop wakes up.
+        let channel = try Channel(borrowing: descriptor, on: thread, events: linux_EPOLLIN | linux_EPOLLEXCLUSIVE)
+        channel.handler = self
+        self.channel = channel
+    }
+
+    /// Connections wait.
+    public func channelReady(_ channel: Channel) {
+        for _ in 0..<Self.burst {
+            var storage = sockaddr_storage()
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            let (connection, peer) = withUnsafeMutablePointer(to: &storage) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+                    let connection = linux_accept(descriptor, raw, &length)
+                    return (connection, connection >= 0 ? SocketAddress(raw, length: length) : nil)
+                }
+            }
+            guard let peer else {
+                if !retry(after: linux_errno()) { return }
+                continue
+            }
+            accepted(connection, peer)
+        }
+    }
+
+    /// Whether the next attempt may succeed at once.
+    private func retry(after code: Int32) -> Bool {
+        switch code {
+        case EAGAIN: return false
+        // The connection died in the queue: accept(2) reports its fault as its own.
+        case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH:
+            return true
+        default:
+            stop()
+            _ = thread.setTimer(self, after: Self.rest)
+            failed(Errno(code))
+            return false
+        }
+    }
+
+    /// The rest is over.
+    public func timerFired() {
+        do throws(Errno) {
+            try watch()
+        } catch {
+            _ = thread.setTimer(self, after: Self.rest)
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import GDBM
+import Lookup
+
+/// The popmap in a GDBM file.
+struct GDBMPopmap: Popmap {
+    /// Where the file is when no option says so, the original's place.
+    static let defaultPath = "/etc/perdition/popmap.gdbm.db"
+
+    private let reader: GDBMReader
+
+    static func configuration(_ options: String) -> GDBMSource {
+        let source = GDBMSource(path: options.isEmpty ? defaultPath : options)
+        source.prepare()
+        return source
+    }
+
+    init(_ configuration: GDBMSource) {
+        reader = GDBMReader(configuration)
+    }
+
+    func lookup(_ key: [UInt8]) -> Answer {
+        do {
+            guard let value = try reader.fetch(key) else { return .notFound }
+            return .found(value)
+        } catch {
+            return .temporary(error.description)
+        }
+    }
+
+    func reopen() {
+        reader.reopen()
+    }
+}

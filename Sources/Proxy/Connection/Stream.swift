@@ -1,0 +1,233 @@
+import CLinux
+import Glibc
+import Loop
+import TLS
+
+/// Why a conversation with one end cannot go on.
+enum StreamError: Error, Equatable {
+    /// The peer closed the connection.
+    case closed
+    /// The peer said nothing, or took nothing, for the time allowed.
+    case timedOut
+    /// The system or TLS reports a fault.
+    case failed(String)
+    /// A line without end.
+    case lineTooLong
+}
+
+/// How a connection is protected, in the words of the log.
+enum Security: String {
+    /// Not at all.
+    case plaintext
+    /// TLS since the first byte.
+    case ssl
+    /// TLS since STARTTLS or STLS.
+    case starttls
+}
+
+/// One end of a session: a channel, the TLS layer once there is one, and during login the lines that wait.
+final class Stream {
+    /// The descriptor below.
+    let channel: Channel
+    /// The layer between; nil while bytes go in clear text.
+    private var tls: TLSConnection?
+    /// How the connection came to be protected, for the log.
+    private(set) var security = Security.plaintext
+    /// TLS wanted to write before it could read on: so the wait is for the other edge.
+    private var readsNeedWriting = false
+    /// Lines read and not used yet.
+    private var reader = LineReader()
+    /// How long one read or write may wait, in milliseconds; nil for ever.
+    var patience: UInt64?
+    /// Told of every piece sent and received, for `--connection_logging`; nil otherwise.
+    var transcript: ((_ sent: Bool, _ bytes: [UInt8]) -> Void)?
+
+    /// A stream over a connected channel.
+    init(_ channel: Channel, patience: UInt64?) {
+        self.channel = channel
+        self.patience = patience
+    }
+
+    /// Bytes that were read and that nobody has used yet.
+    var waiting: Int { reader.count }
+
+    /// Whether TLS is up.
+    var isPrivate: Bool { tls != nil }
+
+    /// Closes the connection. More calls do nothing.
+    func close() {
+        guard !channel.isClosed else { return }
+        _ = tls?.shutdown()
+        tls = nil
+        channel.close()
+    }
+
+    // MARK: TLS
+
+    /// Puts TLS between, and completes the handshake.
+    /// - Parameters:
+    ///   - connection: over this stream's descriptor.
+    ///   - security: what the log is to say.
+    /// - Throws: `StreamError`; bytes that were sent in clear text behind the command that led here are an attack
+    ///   (RFC 9051 section 11.1, CVE-2011-0411).
+    func startTLS(_ connection: TLSConnection, as security: Security) async throws(StreamError) {
+        guard waiting == 0 else { throw .failed("clear text was sent ahead of the TLS handshake") }
+        while true {
+            switch connection.handshake() {
+            case .done:
+                tls = connection
+                self.security = security
+                return
+            case .wantRead:
+                channel.wouldBlockReading()
+                try await wait(forWriting: false)
+            case .wantWrite:
+                channel.wouldBlockWriting()
+                try await wait(forWriting: true)
+            case .closed: throw .closed
+            case .failed(let error): throw .failed(error.description)
+            }
+        }
+    }
+
+    // MARK: Non-blocking, for the relay
+
+    /// Reads once.
+    func read(into room: UnsafeMutableRawBufferPointer) -> IOResult {
+        guard let tls else { return channel.receive(into: room) }
+        readsNeedWriting = false
+        switch tls.read(into: room) {
+        case .done(let count): return .moved(count)
+        case .wantRead: channel.wouldBlockReading()
+        case .wantWrite:
+            channel.wouldBlockWriting()
+            readsNeedWriting = true
+        case .closed: return .closed
+        case .failed: return .failed(Errno(EPROTO))
+        }
+        return .wouldBlock
+    }
+
+    /// Writes what can be written at once.
+    func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        guard let tls else { return channel.send(bytes) }
+        var sent = 0
+        while sent < bytes.count {
+            switch tls.write(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+            case .done(let count):
+                sent += count
+                continue
+            // OpenSSL never reads in order to write: renegotiation is off.
+            case .wantWrite, .wantRead: channel.wouldBlockWriting()
+            case .closed: return .closed
+            case .failed: return .failed(Errno(EPROTO))
+            }
+            return sent > 0 ? .moved(sent) : .wouldBlock
+        }
+        return .moved(sent)
+    }
+
+    /// Ends our direction and leaves the other open.
+    func endOutput() {
+        _ = tls?.shutdown()
+        channel.endOutput()
+    }
+
+    // MARK: Waiting, for the login
+
+    /// The next line without its end.
+    /// - Throws: `StreamError`.
+    func line() async throws(StreamError) -> [UInt8] {
+        while true {
+            switch reader.nextLine() {
+            case .line(let line):
+                transcript?(false, line)
+                return line
+            case .tooLong: throw .lineTooLong
+            case .incomplete: try await fill()
+            }
+        }
+    }
+
+    /// Exactly so many bytes: a literal, whose size the caller has checked.
+    /// - Throws: `StreamError`.
+    func bytes(_ count: Int) async throws(StreamError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        while true {
+            var piece = reader.take(atMost: count - bytes.count)
+            bytes.append(contentsOf: piece)
+            piece.wipe()
+            if bytes.count == count { return bytes }
+            try await fill()
+        }
+    }
+
+    /// Sends all of it.
+    /// - Throws: `StreamError`.
+    func send(_ bytes: [UInt8]) async throws(StreamError) {
+        transcript?(true, bytes)
+        var sent = 0
+        while sent < bytes.count {
+            let result = bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
+            switch result {
+            case .moved(let count): sent += count
+            case .closed: throw .closed
+            case .failed(let error): throw .failed(error.description)
+            case .wouldBlock: try await wait(forWriting: true)
+            }
+        }
+    }
+
+    /// Everything read and not used yet; the memory for lines is given up.
+    func takeRest() -> [UInt8] {
+        reader.takeAll()
+    }
+
+    /// Forgets what was read and not used yet; says how many bytes it was.
+    func discardRest() -> Int {
+        reader.discard()
+    }
+
+    /// Ends our direction and reads on for a while, so that a peer in the middle of sending gets to see our last words
+    /// instead of a reset.
+    func drain() async {
+        endOutput()
+        patience = 1000
+        let room = channel.thread.scratch
+        for _ in 0..<256 {
+            switch read(into: room) {
+            case .moved: continue
+            case .closed, .failed: return
+            case .wouldBlock: if await channel.waitReadable(within: patience) != .ready { return }
+            }
+        }
+    }
+
+    private func fill() async throws(StreamError) {
+        while true {
+            let room = UnsafeMutableRawBufferPointer(rebasing: channel.thread.scratch.prefix(max(reader.room, 1)))
+            switch read(into: room) {
+            case .moved(let count):
+                let piece = UnsafeMutableRawBufferPointer(rebasing: room.prefix(count))
+                reader.append(UnsafeRawBufferPointer(piece))
+                linux_wipe(piece.baseAddress, count)
+                return
+            case .closed: throw .closed
+            case .failed(let error): throw .failed(error.description)
+            case .wouldBlock: try await wait(forWriting: readsNeedWriting)
+            }
+        }
+    }
+
+    private func wait(forWriting: Bool) async throws(StreamError) {
+        let wakeup =
+            forWriting
+            ? await channel.waitWritable(within: patience) : await channel.waitReadable(within: patience)
+        switch wakeup {
+        case .ready: break
+        case .timedOut: throw .timedOut
+        case .closed: throw .closed
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Loop
+
+/// One direction of a relay: from one end to the other, with what could not be passed on at once.
+struct Flow {
+    /// Where a step of a flow ended.
+    enum Progress: Equatable {
+        /// Nothing more can be done until the loop says so.
+        case blocked
+        /// It was others' turn; there is more to do at once.
+        case yielded
+        /// The source has ended and everything is passed on.
+        case ended
+        /// One of the ends is broken.
+        case failed
+    }
+
+    /// Reads in a row before other sessions have their turn.
+    static let burst = 8
+    /// Bytes of the first read; a flow that the sink takes whole grows up to the loop's shared room.
+    static let firstStep = 16 * 1024
+
+    private var pending: [UInt8] = []
+    private var sent = 0
+    private var step = Flow.firstStep
+    private var sourceEnded = false
+    /// Whether the sink has been told that nothing more comes.
+    private(set) var ended = false
+    /// Bytes passed on so far.
+    private(set) var count: UInt64 = 0
+
+    /// A flow that begins with what was read during the login.
+    init(leftover: [UInt8]) {
+        pending = leftover
+    }
+
+    /// Passes on what can be passed on now.
+    mutating func run(from source: Stream, to sink: Stream) -> Progress {
+        guard !ended else { return .ended }
+        for _ in 0..<Self.burst {
+            if sent < pending.count {
+                switch drainPending(to: sink) {
+                case .moved: continue
+                case .wouldBlock: return .blocked
+                case .closed, .failed: return .failed
+                }
+            }
+            if sourceEnded {
+                sink.endOutput()
+                ended = true
+                return .ended
+            }
+            let room = UnsafeMutableRawBufferPointer(rebasing: source.channel.thread.scratch.prefix(step))
+            switch source.read(into: room) {
+            case .moved(let size):
+                guard pass(UnsafeRawBufferPointer(rebasing: room.prefix(size)), to: sink) else { return .failed }
+            case .wouldBlock: return .blocked
+            case .closed: sourceEnded = true
+            case .failed: return .failed
+            }
+        }
+        return .yielded
+    }
+
+    private mutating func pass(_ bytes: UnsafeRawBufferPointer, to sink: Stream) -> Bool {
+        var taken = 0
+        switch sink.write(bytes) {
+        case .moved(let size): taken = size
+        case .wouldBlock: break
+        case .closed, .failed: return false
+        }
+        count &+= UInt64(taken)
+        if taken == bytes.count {
+            if bytes.count == step { step = min(step * 2, LoopThread.scratchSize) }
+        } else {
+            step = Self.firstStep
+            pending = Array(bytes[taken...])
+            sent = 0
+        }
+        return true
+    }
+
+    private mutating func drainPending(to sink: Stream) -> IOResult {
+        let result = pending.withUnsafeBytes { sink.write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
+        if case .moved(let size) = result {
+            sent += size
+            count &+= UInt64(size)
+            if sent == pending.count {
+                pending = []
+                sent = 0
+            }
+        }
+        return result
+    }
+}

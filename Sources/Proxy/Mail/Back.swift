@@ -1,0 +1,92 @@
+import TLS
+
+/// What the server halves of all protocols share: the real server's stream, the options, and how to tell that we have
+/// reached ourselves.
+final class Back {
+    /// Milliseconds a server gets to answer LOGOUT or QUIT after a refused login.
+    static let farewellPatience: UInt64 = 2000
+
+    /// The real server's connection.
+    let stream: Stream
+    /// What the administrator set.
+    let options: Options
+    /// The end of our own greeting.
+    let identity: String
+    /// The real server's name, for TLS.
+    let host: String
+
+    /// Its port, which tells TLS sessions apart.
+    let port: UInt16
+    /// The policy towards real servers; nil where TLS is not asked for.
+    let outgoingTLS: TLSContext?
+    /// TLS sessions of this loop that may be resumed.
+    let sessions: TLSSessions?
+
+    /// A back for one connection.
+    init(
+        stream: Stream, options: Options, identity: String, host: String, port: UInt16 = 0,
+        outgoingTLS: TLSContext? = nil, sessions: TLSSessions? = nil
+    ) {
+        self.stream = stream
+        self.options = options
+        self.identity = identity
+        self.host = host
+        self.port = port
+        self.outgoingTLS = outgoingTLS
+        self.sessions = sessions
+    }
+
+    /// Whether TLS is to be started inside the conversation.
+    var wantsStartTLS: Bool { options.sslMode.contains(.tlsOutgoing) && !stream.isPrivate }
+
+    /// The next line, without its end.
+    func line(doing: StaticString) async throws(ServerError) -> [UInt8] {
+        do {
+            return try await stream.line()
+        } catch {
+            throw Self.explain(error, doing)
+        }
+    }
+
+    /// Sends bytes at once.
+    func send(_ bytes: [UInt8], doing: StaticString) async throws(ServerError) {
+        do {
+            try await stream.send(bytes)
+        } catch {
+            throw Self.explain(error, doing)
+        }
+    }
+
+    /// Throws where a greeting is our own (manual, LOOP DETECTION).
+    func checkLoop(_ greeting: [UInt8]) throws(ServerError) {
+        let own = Array(identity.utf8)
+        guard greeting.count >= own.count, greeting.suffix(own.count).elementsEqual(own) else { return }
+        throw .broken("is this proxy itself: the popmap or --outgoing_server sends the user in a circle")
+    }
+
+    /// TLS was wanted and is not on offer: goes on in clear text unless it was demanded.
+    func startTLSMissing() throws(ServerError) {
+        if options.sslMode.contains(.tlsOutgoingForce) { throw .refused(.tlsMissing) }
+    }
+
+    /// Says goodbye and reads one answer, without patience for more.
+    func farewell(_ command: String) async {
+        stream.patience = min(stream.patience ?? Self.farewellPatience, Self.farewellPatience)
+        do throws(StreamError) {
+            try await stream.send(Array(command.utf8))
+            _ = try await stream.line()
+        } catch {
+            // The login was refused; how this connection ends changes nothing any more.
+        }
+    }
+
+    /// What a stream's failure means here, for the log.
+    static func explain(_ error: StreamError, _ doing: StaticString) -> ServerError {
+        switch error {
+        case .closed: .broken("closed the connection (\(doing))")
+        case .timedOut: .broken("said nothing for too long (\(doing))")
+        case .failed(let reason): .broken("\(reason) (\(doing))")
+        case .lineTooLong: .broken("sent a line of more than \(LineReader.lineLimit) bytes (\(doing))")
+        }
+    }
+}

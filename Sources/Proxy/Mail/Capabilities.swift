@@ -1,0 +1,67 @@
+/// Capability lists: the option's text, with the words added and removed that depend on the state of the connection.
+enum Capabilities {
+    /// What the state of a connection says about its capabilities.
+    struct State: Equatable {
+        /// TLS can be started, and is not up.
+        var offersTLS = false
+        /// A login would be refused now, whatever the name.
+        var loginDisabled = false
+        /// LOGINDISABLED in the option's text is ours to take away.
+        var managesLogin = false
+    }
+
+    /// `--imap_capability`, words between single blanks.
+    static func imap4(_ option: String, _ state: State) -> String {
+        var words = option.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+        if state.offersTLS {
+            if !words.contains(where: { $0.uppercased() == "STARTTLS" }) { words.append("STARTTLS") }
+        } else {
+            words.removeAll { $0.uppercased() == "STARTTLS" }
+        }
+        if state.loginDisabled {
+            if !words.contains(where: { $0.uppercased() == "LOGINDISABLED" }) { words.append("LOGINDISABLED") }
+        } else if state.managesLogin {
+            words.removeAll { $0.uppercased() == "LOGINDISABLED" }
+        }
+        return words.joined(separator: " ")
+    }
+
+    /// `--pop_capability`, items between dots or, where there is none, pairs of blanks.
+    static func pop3(_ option: String, _ state: State) -> [String] {
+        items(option, delimiter: option.contains(".") ? "." : "  ", word: "STLS", present: state.offersTLS)
+    }
+
+    /// `--managesieve_capability`, items between pairs of blanks, each with its quotes.
+    static func manageSieve(_ option: String, _ state: State) -> [String] {
+        items(option, delimiter: "  ", word: "\"STARTTLS\"", present: state.offersTLS)
+    }
+
+    private static func items(_ option: String, delimiter: String, word: String, present: Bool) -> [String] {
+        var items = split(option, at: delimiter).filter { !$0.isEmpty }
+        if present {
+            if !items.contains(where: { $0.uppercased() == word }) { items.append(word) }
+        } else {
+            items.removeAll { $0.uppercased() == word }
+        }
+        return items
+    }
+
+    private static func split(_ text: String, at delimiter: String) -> [String] {
+        let bytes = Array(text.utf8)
+        let mark = Array(delimiter.utf8)
+        var parts: [String] = []
+        var start = 0
+        var index = 0
+        while index + mark.count <= bytes.count {
+            if bytes[index..<(index + mark.count)].elementsEqual(mark) {
+                parts.append(bytes[start..<index].text)
+                index += mark.count
+                start = index
+            } else {
+                index += 1
+            }
+        }
+        parts.append(bytes[start...].text)
+        return parts
+    }
+}

@@ -1,0 +1,85 @@
+import Loop
+import TLS
+
+/// What the client halves of all protocols share: the client's stream, the options, who we say we are, and the pause
+/// before every refusal.
+final class Front {
+    /// Milliseconds between a fault and the answer to it: guessing passwords must not be quick.
+    static let pauseLength: UInt64 = 3000
+
+    /// The client's connection.
+    let stream: Stream
+    /// What the administrator set.
+    let options: Options
+    /// The end of the greeting: `ready on HOST CHECKSUM`.
+    let identity: String
+
+    /// Keys and certificates for clients; nil where TLS is not asked for.
+    let listenTLS: TLSContext?
+
+    /// A front for one connection.
+    init(stream: Stream, options: Options, identity: String, listenTLS: TLSContext? = nil) {
+        self.stream = stream
+        self.options = options
+        self.identity = identity
+        self.listenTLS = listenTLS
+    }
+
+    /// Whether a login would be refused now, whatever the name.
+    static func loginDisabled(_ options: Options, _ stream: Stream) -> Bool {
+        options.loginDisabled || (options.sslMode.contains(.tlsListenForce) && !stream.isPrivate)
+    }
+
+    /// How the capabilities look now.
+    var capabilities: Capabilities.State {
+        Capabilities.State(
+            offersTLS: options.sslMode.contains(.tlsListen) && !stream.isPrivate,
+            loginDisabled: Self.loginDisabled(options, stream),
+            managesLogin: options.sslMode.contains(.tlsListenForce))
+    }
+
+    /// The next line, without its end.
+    func line() async throws(SessionEnd) -> [UInt8] {
+        do {
+            return try await stream.line()
+        } catch {
+            throw .client(error)
+        }
+    }
+
+    /// Exactly so many bytes.
+    func bytes(_ count: Int) async throws(SessionEnd) -> [UInt8] {
+        do {
+            return try await stream.bytes(count)
+        } catch {
+            throw .client(error)
+        }
+    }
+
+    /// Sends bytes at once.
+    func send(_ bytes: [UInt8]) async throws(SessionEnd) {
+        do {
+            try await stream.send(bytes)
+        } catch {
+            throw .client(error)
+        }
+    }
+
+    /// Sends a line and its end at once.
+    func send(_ line: String) async throws(SessionEnd) {
+        var bytes = Array(line.utf8)
+        bytes.append("\r\n")
+        try await send(bytes)
+    }
+
+    /// Sends a line after the pause; costs a timer, no thread.
+    func sendLate(_ line: String) async throws(SessionEnd) {
+        await pause()
+        try await send(line)
+    }
+
+    /// Lets the time pass that every refusal takes.
+    func pause() async {
+        await stream.channel.thread.sleep(Self.pauseLength)
+    }
+}

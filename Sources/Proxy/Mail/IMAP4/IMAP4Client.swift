@@ -1,0 +1,226 @@
+/// IMAP4 towards the user's mail program, up to its login (RFC 9051, RFC 3501).
+final class IMAP4Client: MailClient {
+    /// Largest literal in bytes that a name or a password may be.
+    static let literalLimit = 4096
+
+    private let front: Front
+    /// The tag of the LOGIN that is being worked on.
+    private var tag: [UInt8] = []
+
+    /// A dialogue over the front's stream.
+    init(_ front: Front) {
+        self.front = front
+    }
+
+    func greet() async throws(SessionEnd) {
+        try await front.send("* OK [CAPABILITY \(capabilities)] perdition \(front.identity)")
+    }
+
+    func readCredentials() async throws(SessionEnd) -> Credentials {
+        while true {
+            var line = try await readLine()
+            defer { line.wipe() }
+            let command: IMAP4Command
+            do throws(IMAP4Command.Fault) {
+                command = try IMAP4Command(line: line)
+            } catch {
+                try await swallowLiterals(of: line)
+                try await complain(about: error)
+                continue
+            }
+            tag = command.tag
+            if ASCII.equal(command.name, "LOGIN") {
+                if let credentials = try await login(command.rest ?? []) { return credentials }
+                try await bad("Mate, try LOGIN <username> <passwd>")
+                continue
+            }
+            try await swallowLiterals(of: line)
+            try await answer(command)
+        }
+    }
+
+    func refuse(_ refusal: Refusal) async throws(SessionEnd) {
+        await front.pause()
+        if front.options.serverRespLine, let answer = refusal.answer {
+            try await front.send(tagged(answer))
+        } else if refusal == .localAuthentication {
+            try await front.send("\(tag.text) NO [AUTHENTICATIONFAILED] Authentication failure")
+        } else {
+            try await front.send("\(tag.text) NO \(Self.code(refusal))failed: \(refusal.reason)")
+        }
+    }
+
+    func accept(_ login: AcceptedLogin) async throws(SessionEnd) {
+        var reply = login.untagged
+        if front.options.serverRespLine {
+            reply += tagged(login.answer)
+        } else {
+            reply += tagged(Array("OK \(front.options.okLine)".utf8))
+        }
+        try await front.send(reply)
+    }
+
+    // MARK: Commands
+
+    private var capabilities: String {
+        Capabilities.imap4(front.options.imapCapability, front.capabilities)
+    }
+
+    private func answer(_ command: IMAP4Command) async throws(SessionEnd) {
+        let name = command.name
+        switch true {
+        case ASCII.equal(name, "NOOP"), ASCII.equal(name, "CAPABILITY"), ASCII.equal(name, "LOGOUT"),
+            ASCII.equal(name, "STARTTLS"):
+            guard command.rest == nil else {
+                return try await bad("Argument given to \(name.text) but there shouldn't be one, mate")
+            }
+            try await answerPlain(name)
+        case ASCII.equal(name, "AUTHENTICATE"):
+            guard let rest = command.rest, !rest.isEmpty, !rest.contains(UInt8(ascii: " ")) else {
+                return try await bad("Mate, try AUTHENTICATE <mechanism>")
+            }
+            try await front.send("\(tag.text) NO AUTHENTICATE mechanism not supported, mate")
+        default: try await bad("Unrecognised command, mate")
+        }
+    }
+
+    private func answerPlain(_ name: [UInt8]) async throws(SessionEnd) {
+        switch true {
+        case ASCII.equal(name, "NOOP"): try await front.send("\(tag.text) OK NOOP")
+        case ASCII.equal(name, "CAPABILITY"):
+            try await front.send("* CAPABILITY \(capabilities)\r\n\(tag.text) OK CAPABILITY")
+        case ASCII.equal(name, "LOGOUT"):
+            try await front.send("* BYE IMAP4 server logging out, mate\r\n\(tag.text) OK LOGOUT")
+            throw .loggedOut
+        default: try await startTLS()
+        }
+    }
+
+    private func startTLS() async throws(SessionEnd) {
+        guard !front.stream.isPrivate else { return try await bad("SSL already active, mate") }
+        guard front.capabilities.offersTLS else { return try await bad("STARTTLS disabled, mate") }
+        guard !front.hasInjectedText else { return try await hangUp("Clear text behind STARTTLS, mate") }
+        try await front.send("\(tag.text) OK Begin TLS negotiation now")
+        try await front.startTLS()
+    }
+
+    /// Collects the two arguments of LOGIN, literals included; nil where they are not two, or cannot be.
+    private func login(_ first: [UInt8]) async throws(SessionEnd) -> Credentials? {
+        var arguments: [[UInt8]] = []
+        defer { for index in arguments.indices { arguments[index].wipe() } }
+        var line = first
+        defer { line.wipe() }
+        var continued = false
+        while true {
+            let literal = Self.argumentLiteral(atEndOf: line)
+            var text = Array(line[..<(literal?.start ?? line.count)])
+            defer { text.wipe() }
+            guard let found = Self.arguments(text, continued: continued, more: literal != nil),
+                arguments.count + found.count + (literal == nil ? 0 : 1) <= 2
+            else {
+                try await swallowLiterals(of: line)
+                return nil
+            }
+            arguments += found
+            guard let literal else { break }
+            guard literal.literal.size <= Self.literalLimit else {
+                if !literal.literal.synchronising { try await hangUp("Literal too large, mate") }
+                return nil
+            }
+            if literal.literal.synchronising { try await front.send("+ OK ready for additional input") }
+            arguments.append(try await front.bytes(literal.literal.size))
+            line.wipe()
+            line = try await readLine()
+            continued = true
+        }
+        guard arguments.count == 2, !arguments[0].contains(0), !arguments[1].contains(0) else { return nil }
+        return Credentials(authenticationID: arguments[0], authorizationID: nil, password: Secret(arguments[1]))
+    }
+
+    /// The arguments of one line up to its end or its literal.
+    /// - Parameters:
+    ///   - continued: the line follows a literal, so a blank leads.
+    ///   - more: a literal follows, so a blank ends it.
+    private static func arguments(_ text: [UInt8], continued: Bool, more: Bool) -> [[UInt8]]? {
+        var found: [[UInt8]] = []
+        var parser = IMAP4Arguments(text)
+        if continued, !parser.atEnd {
+            guard parser.blank() else { return nil }
+            if parser.atEnd { return more ? found : nil }
+        }
+        while !parser.atEnd {
+            guard found.count < 3, let argument = parser.next() else { return nil }
+            found.append(argument)
+            if parser.atEnd { return more ? nil : found }
+            guard parser.blank() else { return nil }
+            if parser.atEnd, !more { return nil }
+        }
+        return found
+    }
+
+    /// A literal that is an argument of its own, not the end of a longer one.
+    private static func argumentLiteral(atEndOf line: [UInt8]) -> (literal: IMAP4Command.Literal, start: Int)? {
+        guard let found = IMAP4Command.literal(atEndOf: line),
+            found.start == 0 || line[found.start - 1] == UInt8(ascii: " ")
+        else { return nil }
+        return found
+    }
+
+    /// Reads what a refused command sends without waiting, so that it is not taken for commands.
+    private func swallowLiterals(of line: [UInt8]) async throws(SessionEnd) {
+        var last = line
+        while let (literal, _) = IMAP4Command.literal(atEndOf: last), !literal.synchronising {
+            guard literal.size <= Self.literalLimit else { return try await hangUp("Literal too large, mate") }
+            var bytes = try await front.bytes(literal.size)
+            bytes.wipe()
+            last = try await readLine()
+        }
+    }
+
+    // MARK: Answers
+
+    private func readLine() async throws(SessionEnd) -> [UInt8] {
+        do throws(SessionEnd) {
+            return try await front.line()
+        } catch {
+            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
+            throw error
+        }
+    }
+
+    private func complain(about fault: IMAP4Command.Fault) async throws(SessionEnd) {
+        switch fault {
+        case .invalidTag: try await front.sendLate("* BAD Invalid tag, mate")
+        case .missingCommand(let tag): try await front.sendLate("\(tag.text) BAD Missing command, mate")
+        case .nullCommand(let tag): try await front.sendLate("\(tag.text) BAD Null command, mate")
+        }
+    }
+
+    private func bad(_ text: String) async throws(SessionEnd) {
+        try await front.sendLate("\(tag.text) BAD \(text)")
+    }
+
+    /// Where the client's bytes can no longer be told apart there is no way on.
+    private func hangUp(_ text: String) async throws(SessionEnd) {
+        try await front.send("* BYE \(text)")
+        await front.stream.drain()
+        throw .client(.lineTooLong)
+    }
+
+    private func tagged(_ response: [UInt8]) -> [UInt8] {
+        var line = tag
+        line.append(" ")
+        line.append(contentsOf: response)
+        line.append("\r\n")
+        return line
+    }
+
+    private static func code(_ refusal: Refusal) -> String {
+        switch refusal.kind {
+        case .credentials: "[AUTHENTICATIONFAILED] "
+        case .temporary: "[UNAVAILABLE] "
+        case .privacy: "[PRIVACYREQUIRED] "
+        case .permanent: ""
+        }
+    }
+}

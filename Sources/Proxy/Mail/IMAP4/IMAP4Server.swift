@@ -1,0 +1,174 @@
+/// IMAP4 towards the real server, up to the login (RFC 9051, RFC 3501).
+///
+/// One round trip where the names allow it: quoted strings need no capability, so LOGIN leaves whole.
+final class IMAP4Server: MailServer {
+    /// Most bytes of untagged responses kept for the client between LOGIN and its answer.
+    static let untaggedLimit = 64 * 1024
+
+    private let back: Back
+    private var capabilities: [[UInt8]]?
+    private var sequence = 7
+
+    /// A dialogue over the back's stream.
+    init(_ back: Back) {
+        self.back = back
+    }
+
+    func open() async throws(ServerError) {
+        let line = try await back.line(doing: "reading the greeting")
+        let greeting = IMAP4Response(line, tag: [])
+        guard case .untagged(let text) = greeting, ASCII.begins(text, "OK") else {
+            throw .broken("greeted with \"\(Printable.text(line))\"")
+        }
+        try back.checkLoop(line)
+        capabilities = IMAP4Response.capabilities(in: text)
+        try await negotiateTLS()
+    }
+
+    func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin {
+        if has("LOGINDISABLED") { throw .refused(.loginDisabled) }
+        let tag = nextTag()
+        try await sendLogin(credentials, tag: tag)
+        var untagged: [UInt8] = []
+        while true {
+            let line = try await back.line(doing: "waiting for the answer to LOGIN")
+            switch IMAP4Response(line, tag: tag) {
+            case .completed(let answer): return AcceptedLogin(answer: answer, untagged: untagged)
+            case .refused(let answer): throw .refused(Self.refusal(answer))
+            case .untagged(let text):
+                if ASCII.begins(text, "BYE") { throw .broken("said \"\(Printable.text(line))\" to LOGIN") }
+                guard untagged.count + line.count <= Self.untaggedLimit else {
+                    throw .broken("sent more than \(Self.untaggedLimit) bytes before the answer to LOGIN")
+                }
+                untagged += line
+                untagged.append("\r\n")
+            case .continuation, .garbage: throw .broken("answered LOGIN with \"\(Printable.text(line))\"")
+            }
+        }
+    }
+
+    func quit() async {
+        await back.farewell("\(nextTag().text) LOGOUT\r\n")
+    }
+
+    // MARK: Steps
+
+    private func sendLogin(_ credentials: Credentials, tag: [UInt8]) async throws(ServerError) {
+        var command = tag
+        defer { command.wipe() }
+        command.reserveCapacity(64 + 2 * credentials.authenticationID.count + 2 * credentials.password.count)
+        command.append(" LOGIN ")
+        let name = credentials.authenticationID
+        try await append(UnsafeArgument(name.withUnsafeBytes(Self.form), name.count), to: &command, tag: tag) {
+            $0.append(contentsOf: name)
+        }
+        command.append(" ")
+        let password = credentials.password
+        try await append(UnsafeArgument(password.withBytes(Self.form), password.count), to: &command, tag: tag) {
+            $0.append(password)
+        }
+        command.append("\r\n")
+        try await back.send(command, doing: "sending LOGIN")
+    }
+
+    /// How an argument must be written.
+    private enum Form { case quoted, literal }
+
+    private struct UnsafeArgument {
+        let form: Form
+        let count: Int
+        init(_ form: Form, _ count: Int) {
+            self.form = form
+            self.count = count
+        }
+    }
+
+    /// A quoted string holds 7-bit characters without quotes to escape; everything else is safest as a literal.
+    private static func form(_ bytes: UnsafeRawBufferPointer) -> Form {
+        bytes.count <= 1024
+            && bytes.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+            ? .quoted : .literal
+    }
+
+    private func append(
+        _ argument: UnsafeArgument, to command: inout [UInt8], tag: [UInt8], _ bytes: (inout [UInt8]) -> Void
+    ) async throws(ServerError) {
+        switch argument.form {
+        case .quoted:
+            command.append("\"")
+            bytes(&command)
+            command.append("\"")
+        case .literal:
+            let ahead = has("LITERAL+") || has("LITERAL-")
+            command.append(contentsOf: Array("{\(argument.count)\(ahead ? "+" : "")}\r\n".utf8))
+            if !ahead {
+                try await back.send(command, doing: "sending LOGIN")
+                command.wipe()
+                try await waitForContinuation(tag)
+            }
+            bytes(&command)
+        }
+    }
+
+    private func waitForContinuation(_ tag: [UInt8]) async throws(ServerError) {
+        while true {
+            let line = try await back.line(doing: "waiting for a continuation request")
+            switch IMAP4Response(line, tag: tag) {
+            case .continuation: return
+            case .refused(let answer): throw .refused(Self.refusal(answer))
+            case .untagged: continue
+            case .completed, .garbage: throw .broken("answered a literal with \"\(Printable.text(line))\"")
+            }
+        }
+    }
+
+    private func negotiateTLS() async throws(ServerError) {
+        guard back.wantsStartTLS else { return }
+        if capabilities == nil { try await askCapabilities() }
+        guard has("STARTTLS") else { return try back.startTLSMissing() }
+        let tag = nextTag()
+        try await back.send(tag + Array(" STARTTLS\r\n".utf8), doing: "sending STARTTLS")
+        let line = try await back.line(doing: "waiting for the answer to STARTTLS")
+        guard case .completed = IMAP4Response(line, tag: tag) else {
+            throw .broken("answered STARTTLS with \"\(Printable.text(line))\"")
+        }
+        try await back.startTLS()
+        // What was said in clear text is not to be believed any more (RFC 9051 section 6.2.1).
+        try await askCapabilities()
+    }
+
+    private func askCapabilities() async throws(ServerError) {
+        let tag = nextTag()
+        try await back.send(tag + Array(" CAPABILITY\r\n".utf8), doing: "sending CAPABILITY")
+        capabilities = nil
+        while true {
+            let line = try await back.line(doing: "waiting for the capabilities")
+            switch IMAP4Response(line, tag: tag) {
+            case .untagged(let text): capabilities = IMAP4Response.capabilities(in: text) ?? capabilities
+            case .completed: return
+            default: throw .broken("answered CAPABILITY with \"\(Printable.text(line))\"")
+            }
+        }
+    }
+
+    private func has(_ word: StaticString) -> Bool {
+        capabilities?.contains { ASCII.equal($0, word) } ?? false
+    }
+
+    private func nextTag() -> [UInt8] {
+        let digits = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
+        let tag = Array("flim".utf8) + [digits[sequence / digits.count % digits.count], digits[sequence % digits.count]]
+        sequence += 1
+        return tag
+    }
+
+    private static func refusal(_ answer: [UInt8]) -> Refusal {
+        guard let code = IMAP4Response.code(of: answer) else { return .authentication(answer: answer) }
+        switch true {
+        case ASCII.equal(code, "UNAVAILABLE"), ASCII.equal(code, "SERVERBUG"), ASCII.equal(code, "INUSE"),
+            ASCII.equal(code, "LIMIT"):
+            return .realServerUnavailable(answer: answer)
+        default: return .authentication(answer: answer)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/// Why a session ended before its login.
+enum SessionEnd: Error, Equatable {
+    /// LOGOUT or QUIT; the client has its answer.
+    case loggedOut
+    /// The client's connection is no use any more.
+    case client(StreamError)
+    /// The client's TLS handshake did not succeed.
+    case handshake(Security, StreamError)
+}
+
+/// The half of a protocol that faces the user's mail program, up to its login. It answers by itself whatever needs no
+/// real server.
+protocol MailClient: AnyObject {
+    /// Sends the greeting.
+    func greet() async throws(SessionEnd)
+    /// Talks until the client has given a name and a password.
+    func readCredentials() async throws(SessionEnd) -> Credentials
+    /// Tells the client that its login failed; it may try again.
+    func refuse(_ refusal: Refusal) async throws(SessionEnd)
+    /// Tells the client that it is logged in.
+    func accept(_ login: AcceptedLogin) async throws(SessionEnd)
+}
+
+/// What the real server said when it accepted the login.
+struct AcceptedLogin {
+    /// Its response without tag and status, for `--server_resp_line`.
+    var answer: [UInt8]
+    /// Whole lines that came ahead of it and belong to the client (IMAP4 untagged responses).
+    var untagged: [UInt8] = []
+}
+
+/// The half of a protocol that faces the real server, up to the login.
+protocol MailServer: AnyObject {
+    /// Reads the greeting, makes the connection private where that is asked for.
+    func open() async throws(ServerError)
+    /// Logs in.
+    func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin
+    /// Says goodbye after a refused login; best effort.
+    func quit() async
+}
+
+/// Why the real server cannot be used for this login.
+enum ServerError: Error, Equatable {
+    /// A reason to tell the client.
+    case refused(Refusal)
+    /// Something out of order, described for the log; the client hears of a negotiation failure.
+    case broken(String)
+
+    /// What the client hears.
+    var refusal: Refusal {
+        switch self {
+        case .refused(let refusal): refusal
+        case .broken: .negotiation
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/// Why a login was refused: what the log says, and the response code (RFC 5530, RFC 3206) the client gets beside it.
+enum Refusal: Equatable {
+    /// The real server did not take name and password; in its own words where it had some.
+    case authentication(answer: [UInt8])
+    /// The real server said that it cannot tell now, `[UNAVAILABLE]` or `[SYS/TEMP]`.
+    case realServerUnavailable(answer: [UInt8])
+    /// No popmap entry and no `--outgoing_server`.
+    case noServer
+    /// The popmap could not be asked.
+    case mapUnavailable
+    /// Nobody listens at the real server's address, or its name is not known.
+    case notConnected
+    /// The real server did not greet, or talk, as one should.
+    case negotiation
+    /// Clear-text login is not allowed here, or there.
+    case loginDisabled
+    /// TLS was demanded and the real server does not offer it.
+    case tlsMissing
+    /// The real server offers no mechanism we could use.
+    case noMechanism
+    /// `--authenticate_in` said no.
+    case localAuthentication
+
+    /// What stands behind `failed: ` in the log and in the client's answer.
+    var reason: String {
+        switch self {
+        case .authentication: "Re-Authentication Failure"
+        case .realServerUnavailable: "Real server unavailable"
+        case .noServer: "Could not determine server"
+        case .mapUnavailable: "Temporary lookup failure"
+        case .notConnected: "Could not connect to server"
+        case .negotiation: "Connection Negotiation Failure"
+        case .loginDisabled: "Login Disabled"
+        case .tlsMissing: "TLS not present"
+        case .noMechanism: "SASL mechanism unavailable"
+        case .localAuthentication: "local authentication failure"
+        }
+    }
+
+    /// Whether the cause may pass without the user changing anything.
+    enum Kind {
+        /// Name or password are wrong.
+        case credentials
+        /// Something here or behind is out of order.
+        case temporary
+        /// Not over this connection as it is.
+        case privacy
+        /// Nobody is at fault, it just does not work.
+        case permanent
+    }
+
+    /// See `Kind`.
+    var kind: Kind {
+        switch self {
+        case .authentication, .localAuthentication: .credentials
+        case .realServerUnavailable, .mapUnavailable, .notConnected, .negotiation, .tlsMissing: .temporary
+        case .loginDisabled: .privacy
+        case .noServer, .noMechanism: .permanent
+        }
+    }
+
+    /// The real server's own words, for `--server_resp_line`.
+    var answer: [UInt8]? {
+        switch self {
+        case .authentication(let answer), .realServerUnavailable(let answer): answer.isEmpty ? nil : answer
+        default: nil
+        }
+    }
+}

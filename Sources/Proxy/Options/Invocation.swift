@@ -1,0 +1,24 @@
+/// What a command line asks for.
+public enum Invocation: Sendable {
+    /// To serve, with these options; the notes belong into the log.
+    case serve(Options, notes: [String])
+    /// To print this on standard output and to exit with 0.
+    case print(String)
+}
+
+extension Options {
+    /// Reads the command line and the configuration file it or the program's name chooses.
+    ///
+    /// Nothing outside of `files` is looked at, so that a master can do it again with what it was started with.
+    /// - Parameters:
+    ///   - arguments: argv, the program's name first.
+    ///   - directory: where a relative `--config_file` is looked for.
+    ///   - files: the configuration files.
+    /// - Throws: ``OptionError`` for the first thing that is wrong.
+    public static func parse(
+        arguments: [String], directory: String, files: OptionFiles = .system
+    ) throws(OptionError) -> Invocation {
+        try OptionParser(list: OptionList.all, notYet: OptionList.notYet, directory: directory, files: files)
+            .parse(arguments)
+    }
+}

@@ -1,0 +1,170 @@
+/// Every option of perdition, in the order of `--help` and of the manual page.
+public enum OptionList {
+    /// Seconds, connections: what fits the original's counters.
+    private static let count = 0...Int(Int32.max)
+
+    /// All of them.
+    public static let all = connections + dialogue + users + log + process + tls
+
+    /// Protocols that `--protocol` and program names may choose, but that this version does not speak yet.
+    static let notYet: Set<ProtocolName> = [.managesieve]
+
+    private static let connections: [OptionDeclaration] = [
+        .init(
+            "protocol", "P",
+            .choice(
+                "PROTOCOL", \.protocolName, of: ProtocolName.allCases.map(\.logName).joined(separator: ", "),
+                original: { text, _ in "Unknown protocol: \"\(text)\"" }, show: { $0.logName },
+                read: { ProtocolName(option: $0) }),
+            .connections,
+            "Protocol to speak: POP3, IMAP4, POP3S, IMAP4S or MANAGESIEVE. The name the program is started by says it, too."
+        ),
+        .init(
+            "bind_address", "b", .servers("SERVER[,SERVER...]", \.bindAddress), .connections,
+            "Listen on these addresses only; listen_port is used where a port is missing."),
+        .init(
+            "listen_port", "l", .filledText("PORT", \.listenPort), .connections,
+            "Port to listen on, by number or name.", default: "that of the protocol"),
+        .init(
+            "outgoing_server", "s", .servers("SERVER[,SERVER...]", \.outgoingServer), .connections,
+            "Real servers, taken in turn, for users that the popmap does not know."),
+        .init(
+            "outgoing_port", "p", .filledText("PORT", \.outgoingPort), .connections,
+            "Port of real servers that come without one, by number or name.", default: "that of the protocol"),
+        .init(
+            "connection_limit", "L", .number("LIMIT", \.connectionLimit, count), .connections,
+            "Most connections to hold at a time; 0 for no limit."),
+        .init(
+            "authenticate_timeout", .number("SECONDS", \.authenticateTimeout, count), .connections,
+            "Seconds a session may be silent before login; 0 for no limit."),
+        .init(
+            "timeout", "t", .number("SECONDS", \.timeout, count), .connections,
+            "Seconds a session may be silent after login; 0 for no limit."),
+        .init(
+            "no_lookup", "n", .flag(\.noLookup), .connections,
+            "Ask for no names of hosts and ports: the popmap has to give addresses and numbers."),
+        .init(
+            "tcp_keepalive", .flag(\.tcpKeepalive), .connections,
+            "Let TCP probe idle connections, on both sides.", .notYet),
+    ]
+
+    private static let dialogue: [OptionDeclaration] = [
+        .init(
+            "no_bind_banner", "B", .flag(\.noBindBanner), .dialogue,
+            "Greet with the name of this machine rather than that of the address connected to."),
+        .init(
+            "imap_capability", .line("STRING", \.imapCapability), .dialogue,
+            "Capabilities for IMAP4 and IMAP4S, with blanks between."),
+        .init(
+            "pop_capability", .line("STRING", \.popCapability), .dialogue,
+            "Capabilities for POP3 and POP3S, with dots between."),
+        .init(
+            "managesieve_capability", .line("STRING", \.managesieveCapability), .dialogue,
+            "Capabilities for ManageSieve, quoted, with two blanks between."),
+        .init(
+            "capability", "I", .capability, .dialogue, "Sets the capabilities of all protocols.", default: "\"\"",
+            replacement: "imap_capability, pop_capability or managesieve_capability"),
+        .init(
+            "ok_line", "O", .line("STRING", \.okLine), .dialogue, "What a client hears when its login succeeded."),
+        .init(
+            "server_resp_line", "o", .flag(\.serverRespLine), .dialogue,
+            "Pass on the answer of the real server to a login instead of ok_line."),
+        .init(
+            "server_ok_line", .flag(\.serverRespLine), .dialogue, "The old name of server_resp_line.",
+            replacement: "server_resp_line"),
+        .init(
+            "login_disabled", .flag(\.loginDisabled), .dialogue, "Let nobody log in, and say so where IMAP4 can.",
+            .notYet),
+    ]
+
+    private static let users: [OptionDeclaration] = [
+        .init(
+            "domain_delimiter", "D", .text("STRING", \.domainDelimiter), .users,
+            "What stands between user and domain; one character or several."),
+        .init(
+            "strip_domain", "S", .stages(\.stripDomain), .users,
+            "Cut delimiter and domain off the user's name in these states: servername_lookup, local_authentication, "
+                + "remote_login or all."),
+        .init(
+            "add_domain", "A", .stages(\.addDomain, depth: \Options.addDomainDepth), .users,
+            "Append a domain to names without one, in these states. It is the name of the address connected to, less "
+                + "its DEPTH first labels (1 unless given).", .notYet),
+        .init(
+            "explicit_domain", "e", .filledText("STRING", \.explicitDomain), .users,
+            "The domain for add_domain, instead of the name of the address.", .notYet),
+        .init(
+            "lower_case", .stages(\.lowerCase), .users, "Turn the letters A to Z of names into a to z in these states."),
+        .init(
+            "client_server_specification", "c", .flag(\.clientServerSpecification), .users,
+            "Let users name their real server: user<delimiter>server[:port]."),
+        .init(
+            "username_from_database", "U", .flag(\.usernameFromDatabase), .users,
+            "Log in to the real server with the name the popmap gives, where it gives one."),
+        .init(
+            "query_key", .list("FORMAT[,FORMAT...]", \.queryKey), .users,
+            #"Keys to look up, one after the other, until one is found: \U long name, \u name without domain, "#
+                + #"\D delimiter, \d domain, \i and \p address and port of the client, \I and \P those it connected "#
+                + #"to, \\ a backslash. Empty for the name as it is."#),
+        .init(
+            "authenticate_in", "a", .flag(\.authenticateIn), .users,
+            "Check name and password with PAM before the real server sees them.", .notYet),
+        .init(
+            "map_library", "M", .text("PROVIDER", \.mapLibrary), .users,
+            "Who answers lookups: the short name or the path of a program, or unix:PATH for one that runs already. "
+                + "Empty for no lookups."),
+        .init(
+            "map_library_opt", "m", .secret("STRING", \.mapLibraryOpt), .users, "What the provider is told to open."),
+        .init(
+            "map_provider_dir", .filledText("DIRECTORY", \.mapProviderDir), .users,
+            "Where providers with a short name are.", default: "libexec/perdition of the installation"),
+        .init(
+            "map_timeout", .number("SECONDS", \.mapTimeout, 1...3600), .users,
+            "Seconds until a lookup without an answer counts as failed for now."),
+    ]
+
+    private static let log: [OptionDeclaration] = [
+        .init(
+            "log_facility", "F", .text("FACILITY", \.logFacility), .log,
+            "Facility of syslog, or a file with its full path, or - and + for standard output and error."),
+        .init("quiet", "q", .flag(\.quiet), .log, "Log errors only. Debug is stronger."),
+        .init("debug", "d", .flag(\.debug), .log, "Log what happens inside."),
+        .init(
+            "connection_logging", "C", .flag(\.connectionLogging), .log,
+            "With debug, log what clients and real servers say until a login has succeeded.", .notYet),
+        .init(
+            "log_passwd",
+            .choice(
+                "STATE", \.logPasswd, of: PasswordLogging.names,
+                original: { text, _ in "Invalid log_passwd mode: \"\(text)\"" }, show: { $0.rawValue },
+                read: { PasswordLogging(rawValue: $0.lowercased()) }),
+            .log, "With debug, log passwords of logins that fail, that are ok, always or never.", .notYet),
+        .init(
+            "connect_relog", .number("SECONDS", \.connectRelog, count), .log,
+            "Seconds until the Auth line of a session is logged again; 0 for once only.", .notYet),
+    ]
+
+    private static let process: [OptionDeclaration] = [
+        .init(
+            "config_file", "f", .configFile(\.configFile), .process,
+            "File to read options from. Empty for none.", default: "chosen by the program's name"),
+        .init("username", "u", .text("USER", \.username), .process, "User to run as, by name or number."),
+        .init("group", "g", .text("GROUP", \.group), .process, "Group to run as, by name or number."),
+        .init("no_daemon", .flag(\.noDaemon), .process, "Stay in the foreground."),
+        .init(
+            "inetd_mode", "i", .flag(\.inetdMode), .process, "Serve one client on standard input and output.", .notYet),
+        .init(
+            "pid_file", .text("FILENAME", \.pidFile), .process,
+            "File for the process number, with its full path. Empty for none.",
+            default: "/var/run/NAME/NAME.pid"),
+        .init(
+            "threads", .number("COUNT", \.threads, 0...1024), .process,
+            "Threads that serve clients; 0 for one on each processor."),
+        .init(
+            "resolver_threads", .number("COUNT", \.resolverThreads, 1...256), .process,
+            "Names of hosts that can be looked up at the same time."),
+        .init("help", "h", .print(.help), .process, "Print this text."),
+        .init(
+            "print_sample_configuration", .print(.sample), .process,
+            "Print a configuration file with every option at its default."),
+    ]
+}

@@ -1,0 +1,159 @@
+/// Turns command line and configuration file into ``Options``. The command line wins in everything.
+struct OptionParser {
+    let list: [OptionDeclaration]
+    let notYet: Set<ProtocolName>
+    let directory: String
+    let files: OptionFiles
+
+    func parse(_ arguments: [String]) throws(OptionError) -> Invocation {
+        let words = try CommandLineWords(arguments.dropFirst(), list: list).words
+        if words.contains(where: { $0.option.kind.action == .help }) { return .print(OptionHelp.text(list)) }
+        if words.contains(where: { $0.option.kind.action == .sample }) { return .print(SampleConfiguration.text(list)) }
+
+        var options = Options()
+        options.programName = arguments.first?.split(separator: "/").last.map(String.init) ?? options.programName
+        options.protocolName = ProtocolName(programName: options.programName)
+        var notes: [String] = []
+        var sources: [String: String] = [:]
+
+        let chosen = words.last { $0.option.kind.action == .configFile }?.value
+        let file = try configurationFile(chosen, programName: options.programName)
+        if let file { try apply(file, to: &options, notes: &notes, sources: &sources) }
+        try apply(words, to: &options, notes: &notes, sources: &sources)
+        options.configFile = file?.path
+        try options.finish(notYet: notYet, source: { sources[$0].map { "\($0): " } ?? "" })
+        return .serve(options, notes: notes)
+    }
+
+    // MARK: Command line
+
+    private func apply(
+        _ words: [CommandLineWords.Word], to options: inout Options, notes: inout [String],
+        sources: inout [String: String]
+    ) throws(OptionError) {
+        var seen: Set<String> = []
+        for word in words {
+            let option = word.option
+            if option.kind.accumulates, seen.insert(option.name).inserted { option.kind.reset(&options) }
+            do {
+                try option.kind.take(&options, word.value, option)
+            } catch {
+                throw OptionError(error.original)
+            }
+            sources[option.name] = nil
+            try check(option, in: options, at: "")
+            note(option, at: "", in: &notes)
+        }
+    }
+
+    /// Refuses what this version does not do, at `place`: empty or `file:line: `.
+    private func check(_ option: OptionDeclaration, in options: Options, at place: String) throws(OptionError) {
+        guard option.availability == .notYet else { return }
+        throw OptionError(
+            "\(options.programName): \(place)--\(option.name) is not available in this version: leave it out")
+    }
+
+    private func note(_ option: OptionDeclaration, at place: String, in notes: inout [String]) {
+        guard let replacement = option.replacement else { return }
+        notes.append("\(place)--\(option.name) is deprecated: use \(replacement)")
+    }
+
+    // MARK: Configuration file
+
+    private struct FoundFile {
+        let path: String
+        let bytes: [UInt8]
+    }
+
+    /// The file that `--config_file` chose, or the first that exists of those the program's name stands for.
+    private func configurationFile(_ chosen: String?, programName: String) throws(OptionError) -> FoundFile? {
+        if let chosen {
+            guard !chosen.isEmpty else { return nil }
+            let path = chosen.hasPrefix("/") || directory.isEmpty ? chosen : "\(directory)/\(chosen)"
+            switch files.read(path) {
+            case .bytes(let bytes): return FoundFile(path: path, bytes: bytes)
+            case .absent: throw OptionError("\(path): there is no such configuration file")
+            case .failed(let reason): throw OptionError("\(path): the configuration file cannot be read: \(reason)")
+            }
+        }
+        for path in OptionFiles.candidates(programName: programName) {
+            switch files.read(path) {
+            case .bytes(let bytes): return FoundFile(path: path, bytes: bytes)
+            case .absent: continue
+            case .failed(let reason): throw OptionError("\(path): the configuration file cannot be read: \(reason)")
+            }
+        }
+        return nil
+    }
+
+    private func apply(
+        _ file: FoundFile, to options: inout Options, notes: inout [String], sources: inout [String: String]
+    ) throws(OptionError) {
+        for entry in try ConfigurationFile(path: file.path, bytes: file.bytes).entries {
+            let place = "\(file.path):\(entry.line)"
+            let option = try declaration(of: entry, at: place)
+            guard option.kind.action == .set else { continue }
+            if option.kind.valueName == nil, let value = entry.value {
+                throw OptionError(
+                    "\(place): option \(entry.key): \"\(value)\" follows an option that takes no value: "
+                        + "write \(entry.key) alone, or leave the line out")
+            }
+            guard option.kind.valueName == nil || entry.value != nil else {
+                throw OptionError(
+                    "\(place): option \(entry.key): the value is missing: "
+                        + "write it behind the name, or \"\" for an empty one")
+            }
+            do {
+                try option.kind.take(&options, entry.value ?? "", option)
+            } catch {
+                throw OptionError("\(place): option \(entry.key): \(error.wrong): \(error.instead)")
+            }
+            sources[option.name] = place
+            try check(option, in: options, at: "\(place): ")
+            note(option, at: "\(place): ", in: &notes)
+        }
+    }
+
+    private func declaration(of entry: ConfigurationFile.Entry, at place: String) throws(OptionError)
+        -> OptionDeclaration
+    {
+        let key = entry.key
+        let found = list.first { option in
+            key.count == 1 ? option.letter.map(String.init) == key : option.name == key
+        }
+        if let found { return found }
+        let advice: String
+        if key.hasPrefix("-") {
+            advice = "write it without dashes"
+        } else if let sign = key.firstIndex(of: "=") {
+            advice = "write a blank instead of =, as in \(key[..<sign]) VALUE"
+        } else if let near = nearest(to: key) {
+            advice = "did you mean \(near)?"
+        } else {
+            advice = "--help lists those there are"
+        }
+        throw OptionError("\(place): option \(key): there is no such option: \(advice)")
+    }
+
+    /// The option whose name differs from `key` least, if by two letters at most.
+    private func nearest(to key: String) -> String? {
+        let wanted = Array(key.lowercased().utf8.prefix(64))
+        let distances = list.map { (name: $0.name, distance: editDistance(wanted, Array($0.name.utf8))) }
+        return distances.filter { $0.distance <= 2 }.min { $0.distance < $1.distance }?.name
+    }
+}
+
+/// How many letters have to be added, removed or replaced to make one word of the other.
+private func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+    var row = Array(0...right.count)
+    for (i, byte) in left.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, other) in right.enumerated() {
+            let replaced = diagonal + (byte == other ? 0 : 1)
+            diagonal = row[j + 1]
+            row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+        }
+    }
+    return row[right.count]
+}

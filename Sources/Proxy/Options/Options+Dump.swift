@@ -1,0 +1,39 @@
+extension Options {
+    /// What is in force, for the log of a start with `--debug`: one line without and one with the ssl_ options, each
+    /// `name=value` with a comma and a blank between. Secrets are `***`.
+    public var dumpLines: [String] {
+        let shown = OptionList.all.filter {
+            $0.kind.action != .help && $0.kind.action != .sample && $0.replacement == nil
+        }
+        let tls = shown.filter { $0.section == .tls }
+        return [shown.filter { $0.section != .tls }, tls].map { options in
+            options.sorted { $0.name < $1.name }.map { "\($0.name)=\(dumpText(of: $0))" }.joined(separator: ", ")
+        }
+    }
+
+    private func dumpText(of option: OptionDeclaration) -> String {
+        if option.name == "pid_file" { return "\"\(pidFilePath ?? "")\"" }
+        if option.name == "outgoing_port" { return "\"\(outgoingPortText)\"" }
+        let value = option.kind.show(self)
+        if option.kind.isNumber || option.kind.valueName == nil { return value }
+        return option.kind.isSecret && !value.isEmpty ? "\"***\"" : "\"\(value)\""
+    }
+
+    /// The same for equal options and, but for chance, different for others: 8 hex digits of the greeting, by which a
+    /// perdition that was sent to itself knows its own voice (FNV-1a).
+    ///
+    /// It is made of ``dumpLines``: a sum that every client sees must not depend on a secret.
+    public var checksum: UInt32 {
+        var sum: UInt32 = 2_166_136_261
+        for byte in dumpLines.joined(separator: "\n").utf8 {
+            sum = (sum ^ UInt32(byte)) &* 16_777_619
+        }
+        return sum
+    }
+
+    /// ``checksum`` as the greeting has it.
+    public var checksumText: String {
+        let digits = String(checksum, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+}

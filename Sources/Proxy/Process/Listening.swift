@@ -1,0 +1,92 @@
+import CLinux
+import Glibc
+import Loop
+
+/// Sockets that wait for connections.
+enum Listening {
+    /// Connections that may wait to be taken; the kernel's own limit (net.core.somaxconn) cuts it.
+    static let backlog: Int32 = 4096
+
+    /// Why an address cannot be listened on; a sentence that names the option.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Opens every socket the options ask for (`--bind_address`, `--listen_port`).
+    static func open(_ options: Options) throws(Failure) -> [Int32] {
+        let port = options.listenPort ?? String(options.protocolName.defaultPort)
+        guard !options.bindAddress.isEmpty else { return [try everywhere(port)] }
+        var sockets: [Int32] = []
+        for place in options.bindAddress {
+            for address in try resolve(place.host, place.port ?? port, option: "--bind_address \(place)") {
+                sockets.append(try listen(address, option: "--bind_address \(place)"))
+            }
+        }
+        return sockets
+    }
+
+    /// All addresses: one socket for IPv6 and IPv4 where the system has both, else for IPv4.
+    private static func everywhere(_ port: String) throws(Failure) -> Int32 {
+        let option = "--listen_port \(port)"
+        guard let number = try resolve("0.0.0.0", port, option: option).first?.port,
+            let six = SocketAddress(host: "::", port: number), let four = SocketAddress(host: "0.0.0.0", port: number)
+        else { throw Failure(description: "\(option): no such port") }
+        do throws(Failure) {
+            return try listen(six, option: option)
+        } catch {
+            return try listen(four, option: option)
+        }
+    }
+
+    private static func resolve(_ host: String, _ port: String, option: String) throws(Failure) -> [SocketAddress] {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(linux_STREAM)
+        hints.ai_flags = AI_PASSIVE
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = unsafe getaddrinfo(host, port, &hints, &list)
+        guard code == 0 else { throw Failure(description: "\(option): \(String(cString: gai_strerror(code)))") }
+        defer { unsafe freeaddrinfo(list) }
+        var addresses: [SocketAddress] = []
+        var next = list
+        while let entry = next {
+            if let raw = unsafe entry.pointee.ai_addr {
+                let address = SocketAddress(raw, length: unsafe entry.pointee.ai_addrlen)
+                if address.kind != .none, !addresses.contains(address) { addresses.append(address) }
+            }
+            next = unsafe entry.pointee.ai_next
+        }
+        return addresses
+    }
+
+    private static func listen(_ address: SocketAddress, option: String) throws(Failure) -> Int32 {
+        let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
+        guard descriptor >= 0 else { throw Failure(description: "\(option): \(Errno.last)") }
+        var on: Int32 = 1
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, size)
+        if address.kind == .v6 {
+            var only: Int32 = address.host == "::" ? 0 : 1
+            setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &only, size)
+        }
+        guard address.withSocketAddress({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, backlog) == 0 else {
+            let error = Errno.last
+            close(descriptor)
+            throw Failure(description: "\(option): cannot listen on \(address): \(error)")
+        }
+        return descriptor
+    }
+
+    /// A Unix socket that lookups arrive on, made by the master so that they wait there while a provider restarts.
+    static func openUnix(_ path: String) throws(Failure) -> Int32 {
+        guard let address = SocketAddress(path: path) else { throw Failure(description: "\(path): too long for a socket") }
+        let descriptor = linux_socket(AF_UNIX, Int32(linux_STREAM), 0)
+        guard descriptor >= 0, address.withSocketAddress({ bind(descriptor, $0, $1) }) == 0,
+            Glibc.listen(descriptor, backlog) == 0
+        else {
+            let error = Errno.last
+            if descriptor >= 0 { close(descriptor) }
+            throw Failure(description: "\(path): \(error)")
+        }
+        return descriptor
+    }
+}

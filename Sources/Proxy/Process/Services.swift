@@ -1,0 +1,30 @@
+import Logging
+import Lookup
+import Loop
+import Synchronization
+import TLS
+
+/// What all sessions of a worker share; made once, before the first connection.
+final class Services: Sendable {
+    /// What the administrator set.
+    let options: Options
+    /// Where the lines go that programs read.
+    let log: Logger
+    /// Keys, certificates and policies of both sides.
+    let tls: TLSContexts
+    /// Names to addresses.
+    let resolver: Resolver
+    /// How many sessions are open, on all loops.
+    let sessions = Atomic<Int>(0)
+    /// The name of this machine (`uname(2)`), for `--no_bind_banner`.
+    let nodeName: String
+
+    /// Services for one set of options.
+    init(options: Options, log: Logger, tls: TLSContexts, nodeName: String) {
+        self.options = options
+        self.log = log
+        self.tls = tls
+        self.nodeName = nodeName
+        resolver = Resolver(threads: options.resolverThreads)
+    }
+}

@@ -1,0 +1,72 @@
+import Lookup
+import Loop
+
+/// Finds a user's real server: the user's own words where they are asked for, the popmap, `--outgoing_server`.
+final class Router {
+    /// What came of it.
+    enum Route: Equatable {
+        /// A real server, and the name as far as the user's words were used up.
+        case found(Destination, name: [UInt8])
+        /// There is none for this user.
+        case none
+        /// The popmap cannot tell now; the text is for the log.
+        case unavailable(String)
+    }
+
+    private let options: Options
+    private let delimiter: [UInt8]
+    private let queryKeys: [QueryKey]
+    private let map: Client?
+    /// Which of `--outgoing_server` comes next.
+    private var turn: Int
+
+    /// A router of one loop.
+    /// - Parameters:
+    ///   - map: the popmap; nil where `--map_library` is empty.
+    ///   - turn: at which of `--outgoing_server` to begin.
+    init(_ options: Options, map: Client?, turn: Int) {
+        self.options = options
+        self.map = map
+        self.turn = turn
+        delimiter = Array(options.domainDelimiter.utf8)
+        queryKeys = options.queryKey.compactMap { QueryKey($0) }
+    }
+
+    /// The real server of a user.
+    /// - Parameters:
+    ///   - name: as the client gave it.
+    ///   - names: how to make the looked-up form of it.
+    ///   - source: the client's address.
+    ///   - destination: the address it connected to.
+    func route(
+        _ name: [UInt8], names: UserName, source: SocketAddress, destination: SocketAddress
+    ) async -> Route {
+        if options.clientServerSpecification, let halves = Delimiter.split(name, at: delimiter),
+            let place = Destination(value: halves.tail, delimiter: [])
+        {
+            return .found(place, name: halves.head)
+        }
+        let form = names.form(of: name, for: .serverLookup)
+        if let map {
+            let keys =
+                queryKeys.isEmpty
+                ? [form]
+                : queryKeys.map { $0.key(for: form, delimiter: delimiter, source: source, destination: destination) }
+            for key in keys {
+                switch await map.lookUp(key) {
+                case .found(let value):
+                    guard let place = Destination(value: value, delimiter: delimiter) else {
+                        return .unavailable("the popmap's entry \"\(Printable.text(value))\" names no host")
+                    }
+                    return .found(place, name: name)
+                case .notFound: continue
+                case .temporary(let reason), .permanent(let reason): return .unavailable(reason)
+                }
+            }
+        }
+        guard !options.outgoingServer.isEmpty else { return .none }
+        let server = options.outgoingServer[turn % options.outgoingServer.count]
+        turn &+= 1
+        return .found(Destination(host: server.host, port: server.port), name: name)
+    }
+}

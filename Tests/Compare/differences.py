@@ -1,0 +1,118 @@
+"""What two runs of a case differ in, and which of it docs/COMPATIBILITY.md explains."""
+
+import difflib
+import fnmatch
+import re
+import tomllib
+
+VIEWS = ("client", "real", "log", "exit")
+
+
+class Mistake(Exception):
+    """The table or the rules contradict each other."""
+
+
+def table_rows(path):
+    """The ids of the table, in its order."""
+    rows = []
+    for line in open(path, encoding="utf-8"):
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+        if line.startswith("|") and len(cells) == 5 and cells[0] != "id" and not set(cells[0]) <= set("-: "):
+            identifier = cells[0].strip("`")
+            if identifier in rows:
+                raise Mistake(f"{path}: {identifier} is there twice")
+            if not all(cells):
+                raise Mistake(f"{path}: {identifier} has an empty cell")
+            rows.append(identifier)
+    return rows
+
+
+class Rule:
+    """Lines of the original that may be missing, lines of ours that may be new; or one form for another."""
+
+    def __init__(self, table, kind):
+        unknown = set(table) - {"row", "case", "view", "original", "ours"}
+        if unknown or "row" not in table:
+            raise Mistake(f"differences.toml: {table.get('row')}: {unknown or 'no row'}")
+        self.row, self.kind, self.used = table["row"], kind, 0
+        cases, views = table.get("case", "*"), table.get("view", VIEWS)
+        self.cases = [cases] if isinstance(cases, str) else cases
+        self.views = [views] if isinstance(views, str) else views
+        try:
+            if kind == "rewrite":
+                self.pattern, self.replacement = re.compile(table["original"]), table["ours"]
+            else:
+                self.original = [re.compile(each) for each in table.get("original", [])]
+                self.ours = [re.compile(each) for each in table.get("ours", [])]
+        except (re.error, KeyError) as error:
+            raise Mistake(f"differences.toml: {self.row}: {error}") from error
+
+    def covers(self, case, view):
+        return view in self.views and any(fnmatch.fnmatchcase(case, each) for each in self.cases)
+
+
+class Rules:
+    def __init__(self, path, rows, named_by_cases):
+        with open(path, "rb") as file:
+            document = tomllib.load(file)
+        self.rewrites = [Rule(table, "rewrite") for table in document.get("rewrite", [])]
+        self.differences = [Rule(table, "difference") for table in document.get("difference", [])]
+        self.unseen = {table["row"]: table["why"] for table in document.get("unseen", [])}
+        self.shown = set()
+        named = {rule.row for rule in self.rewrites + self.differences} | set(self.unseen) | named_by_cases
+        if named - set(rows):
+            raise Mistake(f"rules for rows that the table lacks: {', '.join(sorted(named - set(rows)))}")
+        if set(rows) - named:
+            raise Mistake(f"rows of the table without a rule: {', '.join(sorted(set(rows) - named))}")
+
+    def explain(self, case, view, original, ours):
+        """Unexplained lines, as `- x` and `+ x` with context, and the rows that explained others."""
+        rows = []
+        original = list(original)
+        remaining = list(ours)
+        for line in original:
+            if line in remaining:
+                remaining.remove(line)
+        for position, line in enumerate(original):
+            if line in ours:
+                continue
+            for rule in self.rewrites:
+                if rule.covers(case, view) and rule.pattern.search(line):
+                    changed = rule.pattern.sub(rule.replacement, line)
+                    if changed in remaining:
+                        remaining.remove(changed)
+                        original[position] = changed
+                        rule.used += 1
+                        rows.append(rule.row)
+                        break
+        lines = []
+        matcher = difflib.SequenceMatcher(None, original, ours, autojunk=False)
+        for what, first, last, start, end in matcher.get_opcodes():
+            if what == "equal":
+                continue
+            left = [("-", line) for line in original[first:last]]
+            left += [("+", line) for line in ours[start:end]]
+            open_lines = []
+            for sign, line in left:
+                rule = self.rule_for(case, view, sign, line)
+                if rule:
+                    rule.used += 1
+                    rows.append(rule.row)
+                else:
+                    open_lines.append(f"{sign} {line}")
+            if open_lines:
+                if first and not lines:
+                    lines.append(f"  {original[first - 1]}")
+                lines += open_lines
+        return lines, rows
+
+    def show(self, row):
+        """A case showed a difference of this row without a rule."""
+        self.shown.add(row)
+
+    def rule_for(self, case, view, sign, line):
+        for rule in self.differences:
+            patterns = rule.original if sign == "-" else rule.ours
+            if rule.covers(case, view) and any(pattern.fullmatch(line) for pattern in patterns):
+                return rule
+        return None

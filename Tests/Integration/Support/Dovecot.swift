@@ -1,0 +1,125 @@
+import Foundation
+import Glibc
+
+/// A real mail store: Debian's Dovecot with its own configuration, users and mail, as root or not.
+final class Dovecot {
+    let imapPort: UInt16
+    let pop3Port: UInt16
+    private let directory: TemporaryDirectory
+    private let process: ChildProcess
+
+    /// Starts it and waits until it listens.
+    ///
+    /// - Parameters:
+    ///   - users: Names and passwords.
+    ///   - label: Stands in the welcome message that each user finds.
+    init(users: [String: String], label: String = "A") throws {
+        directory = try TemporaryDirectory()
+        imapPort = try FreePort.next()
+        pop3Port = try FreePort.next()
+        try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
+        let config = try directory.write(
+            Dovecot.configuration(folder: directory.path, imap: imapPort, pop3: pop3Port), to: "dovecot.conf")
+        for user in users.keys {
+            for folder in ["new", "cur", "tmp"] { _ = try directory.folder("home/\(user)/Maildir/\(folder)") }
+            let text = "Subject: Welcome to \(label)\n\nHello \(user), this is \(label).\n"
+            try directory.write(text, to: "home/\(user)/Maildir/new/1.\(user).welcome")
+        }
+        try Dovecot.giveAway(directory.file("home"))
+        process = try ChildProcess(Programs.debian("dovecot"), ["-F", "-c", config], log: directory.file("log"))
+        try process.waitUntilListening(on: imapPort)
+        try process.waitUntilListening(on: pop3Port)
+    }
+
+    func port(_ flavour: Flavour) -> UInt16 {
+        flavour == .imap4 ? imapPort : pop3Port
+    }
+
+    /// Puts a message into a user's mailbox, as a mail server would.
+    func deliver(_ message: Data, to user: String, name: String) throws {
+        let waiting = "home/\(user)/Maildir/tmp/\(name)"
+        try directory.write(message, to: waiting)
+        try Dovecot.giveAway(directory.file(waiting))
+        guard rename(directory.file(waiting), directory.file("home/\(user)/Maildir/new/\(name)")) == 0 else {
+            throw Failure.system("rename")
+        }
+    }
+
+    var log: String { process.log }
+
+    /// Root must not own mail: it goes to nobody then.
+    private static func giveAway(_ path: String) throws {
+        guard getuid() == 0 else { return }
+        let (uid, gid) = (owner.uid, owner.gid)
+        chown(path, uid, gid)
+        let inside = FileManager.default.enumerator(atPath: path)
+        while let name = inside?.nextObject() as? String { chown("\(path)/\(name)", uid, gid) }
+    }
+
+    private static var owner: (uid: uid_t, gid: gid_t) {
+        guard getuid() == 0, let nobody = getpwnam("nobody") else { return (getuid(), getgid()) }
+        return (nobody.pointee.pw_uid, nobody.pointee.pw_gid)
+    }
+
+    private static func configuration(folder: String, imap: UInt16, pop3: UInt16) -> String {
+        let isRoot = getuid() == 0
+        let me = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? "nobody"
+        let group = getgrgid(getgid()).map { String(cString: $0.pointee.gr_name) } ?? "nogroup"
+        return """
+            protocols = imap pop3
+            listen = 127.0.0.1
+            base_dir = \(folder)/run
+            state_dir = \(folder)/state
+            log_path = \(folder)/log
+            ssl = no
+            disable_plaintext_auth = no
+            auth_failure_delay = 0
+            mail_max_userip_connections = 0
+            default_internal_user = \(isRoot ? "dovecot" : me)
+            default_internal_group = \(isRoot ? "dovecot" : group)
+            default_login_user = \(isRoot ? "dovenull" : me)
+            mail_location = maildir:~/Maildir
+            first_valid_uid = \(owner.uid)
+            passdb {
+              driver = passwd-file
+              args = scheme=PLAIN \(folder)/users
+            }
+            userdb {
+              driver = static
+              args = uid=\(owner.uid) gid=\(owner.gid) home=\(folder)/home/%u
+            }
+            \(login("imap", imap))
+            \(login("pop3", pop3))
+            service imap {
+              service_count = 0
+            }
+            service pop3 {
+              service_count = 0
+            }
+            service anvil {
+              chroot =
+              unix_listener anvil-auth-penalty {
+                mode = 0
+              }
+            }
+            service stats {
+              chroot =
+            }
+            """
+    }
+
+    private static func login(_ name: String, _ port: UInt16) -> String {
+        """
+        service \(name)-login {
+          chroot =
+          service_count = 0
+          inet_listener \(name) {
+            port = \(port)
+          }
+          inet_listener \(name)s {
+            port = 0
+          }
+        }
+        """
+    }
+}

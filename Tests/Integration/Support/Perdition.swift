@@ -1,0 +1,85 @@
+import Foundation
+import Glibc
+
+/// What perdition can be started as here.
+enum Flavour: String, CaseIterable, Sendable {
+    case imap4, pop3
+
+    /// The name to start it by.
+    var programName: String { "perdition.\(rawValue)" }
+    /// How log lines call it.
+    var logName: String { rawValue.uppercased() }
+    /// What a client hears after its login went through.
+    var success: String { self == .imap4 ? "a OK You are so in" : "+OK You are so in" }
+    /// What a client hears when it did not.
+    func refusal(_ reason: String) -> String { self == .imap4 ? "a NO failed: \(reason)" : "-ERR failed: \(reason)" }
+    /// The service name of its port.
+    var service: String { self == .imap4 ? "imap" : "pop3" }
+}
+
+/// A running perdition in the foreground, with its log.
+final class Perdition {
+    let port: UInt16
+    let flavour: Flavour
+    let process: ChildProcess
+    private let directory: TemporaryDirectory
+    private let popmap: Popmap?
+
+    /// Starts it and waits until it listens.
+    ///
+    /// - Parameters:
+    ///   - flavour: The protocol, told by the program's name.
+    ///   - popmap: The users; none: no map at all.
+    ///   - options: Further options.
+    ///   - bind: The address to listen on.
+    ///   - logs: `-` for standard output, else what goes behind --log_facility.
+    init(
+        _ flavour: Flavour = .imap4, popmap: Popmap? = nil, _ options: [String] = [], bind: String = "127.0.0.1",
+        log facility: String = "-", program: String? = nil
+    ) throws {
+        self.flavour = flavour
+        self.popmap = popmap
+        directory = try TemporaryDirectory()
+        port = try FreePort.next()
+        var arguments = [
+            "--bind_address", bind.contains(":") ? "[\(bind)]" : bind, "--listen_port", String(port), "--pid_file", "",
+            "--log_facility", facility, "--config_file", "/dev/null", "--no_daemon",
+        ]
+        if let popmap {
+            arguments += ["--map_library", Programs.mapLibrary, "--map_library_opt", popmap.path]
+        } else {
+            arguments += ["--map_library", ""]
+        }
+        process = try ChildProcess(
+            program ?? Programs.perdition.get(), name: flavour.programName, arguments + options,
+            log: directory.file("log"))
+        try process.waitUntilListening(on: port)
+    }
+
+    /// A new client, greeted; it keeps this proxy running.
+    func client(host: String = "127.0.0.1", greeted: Bool = true) throws -> MailClient {
+        let client = try MailClient(port, host: host, greeted: greeted)
+        client.server = self
+        return client
+    }
+
+    /// What it has logged, without date and process number: only the text.
+    var messages: [String] {
+        process.logLines.map(Perdition.message)
+    }
+
+    /// Waits for a message of the log.
+    func message(within seconds: Double = 20, where matches: (String) -> Bool) throws -> String {
+        try Perdition.message(process.logLine(within: seconds) { matches(Perdition.message($0)) })
+    }
+
+    /// The processes it is made of.
+    var family: [ProcessEntry] { ProcessTable.family(of: process.pid) }
+
+    private static func message(_ line: String) -> String {
+        guard let mark = line.range(of: #"^\w{3} [ \d]\d [\d:]{8} \S+\[\d+\]: "#, options: .regularExpression) else {
+            return line
+        }
+        return String(line[mark.upperBound...])
+    }
+}
