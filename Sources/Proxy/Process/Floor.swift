@@ -29,7 +29,7 @@ final class Floor {
         self.services = services
         let options = services.options
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
-        let map = mapSocket.map { Client(path: $0, deadline: UInt64(max(options.mapTimeout, 1)) &* 1000, on: loop.thread) }
+        let map = mapSocket.map { Client(path: $0, deadline: .seconds(max(options.mapTimeout, 1)), on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
         router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))
     }
