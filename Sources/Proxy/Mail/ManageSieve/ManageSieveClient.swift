@@ -84,6 +84,7 @@ final class ManageSieveClient: MailClient {
     }
 
     private func startTLS() async throws(SessionEnd) {
+        guard !front.hasInjectedText else { try await hangUp("Clear text behind STARTTLS, mate") }
         try await ok("Begin TLS negotiation, mate")
         try await front.startTLS()
         try await listCapabilities(then: "TLS negotiation completed, mate")
