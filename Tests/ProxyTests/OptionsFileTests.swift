@@ -98,10 +98,6 @@ import Testing
             "\nauthenticate_in\n",
             "perdition: /c.conf:2: --authenticate_in is not available in this version: leave it out"
         ),
-        (
-            "protocol imap4s\n",
-            "perdition: /c.conf:1: --protocol IMAP4S is not available in this version: use POP3 or IMAP4"
-        ),
     ]
 
     @Test(arguments: refused)

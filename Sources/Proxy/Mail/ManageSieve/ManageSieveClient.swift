@@ -91,6 +91,9 @@ final class ManageSieveClient: MailClient {
     }
 
     private func authenticate(_ command: ManageSieveCommand) async throws(SessionEnd) -> Credentials? {
+        guard !command.isMalformed else {
+            return try await denied("Invalid AUTHENTICATE \"PLAIN\" challenge, mate")
+        }
         guard (1...2).contains(command.arguments.count) else {
             return try await denied("Incorrect argument count, expected AUTHENTICATE <mechanism> [<challenge>], mate")
         }
@@ -134,7 +137,9 @@ final class ManageSieveClient: MailClient {
             switch words.take(line: line) {
             case .complete: return ManageSieveCommand(words)
             case .literal(let size):
-                guard words.take(literal: try await front.bytes(size)) else { try await hangUp("Command too long, mate") }
+                guard words.take(literal: try await front.bytes(size)) else {
+                    try await hangUp("Command too long, mate")
+                }
             case .tooLong: try await hangUp("Command too long, mate")
             }
         }

@@ -108,7 +108,8 @@ struct ManageSieveTokens: Equatable {
     private mutating func takeAtom(_ line: [UInt8], from start: Int) -> Int {
         let end =
             line[(start + 1)...].firstIndex {
-                $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: ")")
+                $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "(")
+                    || $0 == UInt8(ascii: ")")
             } ?? line.count
         tokens.append(.atom([UInt8](line[start..<end])))
         return end
