@@ -390,7 +390,12 @@ class Stage:
             line = re.sub(r":[34]\d{4}->", ":PORT->", line)
             connection = re.search(r"[\d.:a-f]+:(50\d\d\d)->", line)
             groups.setdefault(connection[1] if connection else "", []).append(line)
-        return [line for key in sorted(groups) for line in groups[key]]
+        lines = [line for key in sorted(groups) for line in groups[key]]
+        if self.case.get("repeats"):
+            # How often in so many seconds depends on the machine; that it repeats does not.
+            lines = [f"{line} (again)" if line in lines[:number] else line for number, line in enumerate(lines)]
+            lines = list(dict.fromkeys(lines))
+        return lines
 
 
 def decode_config(text):
