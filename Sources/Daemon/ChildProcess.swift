@@ -13,6 +13,8 @@ public enum ChildProcess {
         public var environment: [String] = []
         /// What it finds as descriptor 3, 4, …; 0 to 2 are ours.
         public var descriptors: [Int32] = []
+        /// Descriptors of ours that are of no use once it has started; they are closed then.
+        public var closesAfterStart: [Int32] = []
         /// Where it starts; nil for our own directory.
         public var directory: String?
         /// Who it runs as; nil for our own rights.
@@ -57,7 +59,9 @@ public enum ChildProcess {
             program.path, arguments, entries, program.descriptors, Int32(program.descriptors.count),
             program.directory, program.identity?.user ?? .max, program.identity?.group ?? 0,
             program.announcesDescriptors ? 1 : 0)
-        guard pid > 0 else { throw Failure(path: program.path, code: linux_errno()) }
+        let code = linux_errno()
+        for descriptor in program.closesAfterStart { close(descriptor) }
+        guard pid > 0 else { throw Failure(path: program.path, code: code) }
         return pid
     }
 

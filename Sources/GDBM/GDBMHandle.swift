@@ -16,7 +16,13 @@ final class GDBMHandle {
             throw Self.lastError
         }
         self.file = file
+        // The file is in memory already: the library's own copies of its blocks are to stay few.
+        var blocks = Self.cachedBlocks
+        gdbm_setopt(file, Int32(GDBM_SETCACHESIZE), &blocks, Int32(MemoryLayout<Int>.size))
     }
+
+    /// Blocks of usually 4 KiB that each reader keeps unpacked.
+    private static let cachedBlocks = 256
 
     /// Makes an empty database, in place of whatever the file holds, locked against other writers.
     /// - Throws: `GDBMError` where that cannot be.

@@ -19,9 +19,10 @@ public final class GDBMSource: Sendable {
         var nextTry: UInt64 = 0
     }
 
-    /// How long lookups wait for a file to appear or to become whole, in milliseconds: the time between the steps of a
-    /// script that replaces it.
+    /// How long lookups wait for a file to appear or to become whole, in milliseconds: where there was one a moment ago,
+    /// the time between the steps of a script that replaces it on a busy machine.
     private static let patience: UInt64 = 250
+    private static let replacementPatience: UInt64 = 1000
     /// How long they wait for a rebuild to end where there is no older copy, in milliseconds: less than the proxy waits.
     private static let rebuildPatience: UInt64 = 3000
     /// Milliseconds between tries.
@@ -34,6 +35,18 @@ public final class GDBMSource: Sendable {
     /// A source that reads nothing yet.
     public init(path: String) {
         self.path = path
+    }
+
+    /// Takes a first copy where the file is ready, so that a rebuild that begins now does not keep the first lookups
+    /// waiting. What is wrong with the file is for lookups to say.
+    public func prepare() {
+        state.withLock { state in
+            do throws(GDBMSnapshot.Failure) {
+                state.snapshot = try GDBMSnapshot(of: path)
+            } catch {
+                state.snapshot = nil
+            }
+        }
     }
 
     /// Has the next lookup take a new copy even where the file looks unchanged, unless that was done since `known`.
@@ -76,7 +89,8 @@ public final class GDBMSource: Sendable {
                 case .unsettled:
                     if let snapshot = state.snapshot { return .success(snapshot) }
                     wait = (Self.rebuildPatience, GDBMError("\(path) is being rebuilt"))
-                case .broken(let reason): wait = (Self.patience, reason)
+                case .broken(let reason):
+                    wait = (state.snapshot == nil ? Self.patience : Self.replacementPatience, reason)
                 }
             }
             if state.failing == 0 { state.failing = now }

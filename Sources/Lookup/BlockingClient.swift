@@ -58,7 +58,9 @@ public struct BlockingClient: ~Copyable {
         answers.reserveCapacity(keys.count)
         while answers.count < keys.count {
             do {
-                while answers.count < keys.count, let payload = try input.next() { answers.append(Wire.answer(payload)) }
+                while answers.count < keys.count, let payload = try input.next() {
+                    answers.append(Wire.answer(payload))
+                }
             } catch {
                 answers.append(.temporary("\(error)"))
                 break

@@ -1,6 +1,6 @@
 import CLinux
-import Glibc
 import DequeModule
+import Glibc
 import Loop
 
 /// One connection of a client to its provider.

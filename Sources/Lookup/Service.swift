@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLinux
+import Daemon
 import Glibc
 import Logging
 import Loop
@@ -19,27 +20,24 @@ public enum Service {
         for signal in [SIGHUP, SIGTERM, SIGINT] { sigaddset(&signals, signal) }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
 
-        ServiceLog.start(options)
-        let log = Logger(label: "lookup.service")
+        let sink = try startLog(options)
         let configuration: Map.Configuration
         do {
             configuration = try Map.configuration(options.takeMapOption())
         } catch {
-            log.error("\(error)")
-            throw ExitCode(78)
+            throw refusal(error.description, sink)
         }
         if let key = options.query {
             throw ExitCode(query(Map(configuration), key))
         }
         var listeners: [ServiceListener]
-        do {
+        do throws(ServiceListener.Failure) {
             listeners = try ServiceListener.inherited()
             if let path = options.socket {
                 listeners.append(try .make(path: path, mode: UInt32(options.socketMode, radix: 8) ?? 0o600))
             }
         } catch {
-            log.error("\(error)")
-            throw ExitCode(78)
+            throw refusal(error.description, sink)
         }
         guard !listeners.isEmpty else {
             throw ValidationError("no socket: give --socket PATH, or a listening one with LISTEN_FDS, or --query KEY")
@@ -48,11 +46,36 @@ public enum Service {
         do {
             let pool = try ServicePool(
                 listeners, mapName: Array(options.mapName.utf8), connections: options.connections)
-            try serve(kind, configuration, pool, options.workers, signals)
+            try serve(kind, configuration, pool, options.workers, signals, sink)
         } catch {
-            log.error("cannot serve: \(error)")
-            throw ExitCode(71)
+            throw refusal("cannot serve: \(error)", sink)
         }
+    }
+
+    /// Opens the log; a file that cannot be written is no reason to leave the mail users without their map.
+    private static func startLog(_ options: ServiceOptions) throws -> LogSink {
+        let name = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "perdition-map"
+        var sink: LogSink
+        do {
+            let wanted = options.query == nil ? options.logFacility : "+"
+            sink = try LogSink(LogDestination(wanted), name: name)
+        } catch {
+            sink = try LogSink(.standardError, name: name)
+            sink.write(.error, "\(error)")
+        }
+        let level = LogSink.level(quiet: false, debug: options.debug)
+        LoggingSystem.bootstrap { [sink] _ in LineLogHandler(sink: sink, logLevel: level) }
+        return sink
+    }
+
+    /// Says, on the terminal and in the log, why there is no service.
+    private static func refusal(_ reason: String, _ sink: LogSink) -> ExitCode {
+        if sink.destination != .standardError {
+            let line = Array("\(reason)\n".utf8)
+            _ = write(STDERR_FILENO, line, line.count)
+        }
+        sink.write(.error, reason)
+        return ExitCode(78)
     }
 
     private static func query<Map: Popmap>(_ map: consuming Map, _ key: String) -> Int32 {
@@ -73,12 +96,13 @@ public enum Service {
     }
 
     private static func serve<Map: Popmap>(
-        _ kind: Map.Type, _ configuration: Map.Configuration, _ pool: ServicePool, _ workers: Int, _ signals: sigset_t
+        _ kind: Map.Type, _ configuration: Map.Configuration, _ pool: ServicePool, _ workers: Int,
+        _ signals: sigset_t, _ sink: LogSink
     ) throws(Errno) {
         let log = Logger(label: "lookup.service")
         pool.running.store(workers, ordering: .releasing)
         for _ in 0..<workers {
-            try ServiceThread.start {
+            try startThread(name: "lookup") {
                 var worker = ServiceWorker<Map>(pool, configuration)
                 worker.run()
                 pool.running.subtract(1, ordering: .releasing)
@@ -90,6 +114,11 @@ public enum Service {
             var signal: Int32 = 0
             guard sigwait(&signals, &signal) == 0 else { continue }
             guard signal == SIGHUP else { break }
+            do {
+                try sink.reopen()
+            } catch {
+                log.error("\(error)")
+            }
             log.info("the map is opened anew")
             pool.reopenings.add(1, ordering: .releasing)
         }

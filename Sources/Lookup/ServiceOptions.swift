@@ -18,7 +18,7 @@ public struct ServiceOptions: ParsableArguments {
     /// The options string of the backend.
     @Option(
         name: [.customShort("m"), .customLong("map_library_opt")],
-        help: "Where the map is, as the kind of map has it. Default: $PERDITION_MAP_LIBRARY_OPT, where others cannot read it."
+        help: "Where the map is, as its kind has it. Default: $PERDITION_MAP_LIBRARY_OPT, which others cannot read."
     )
     public var mapLibraryOpt: String?
 

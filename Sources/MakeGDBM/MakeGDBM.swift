@@ -56,7 +56,8 @@ struct MakeGDBM: ParsableCommand {
             switch PopmapText.line(line) {
             case .entry(let key, let value):
                 guard try !writer.insert(key, value) else { continue }
-                Self.complain("makegdbm: line \(number): key given before, ignored: \(String(decoding: key, as: UTF8.self))")
+                let name = String(decoding: key, as: UTF8.self)
+                Self.complain("makegdbm: line \(number): key given before, ignored: \(name)")
             case .empty: break
             case .invalid: Self.complain("makegdbm: line \(number): not of the form key:value, ignored")
             }
@@ -92,7 +93,9 @@ struct MakeGDBM: ParsableCommand {
         }
         var sent = 0
         while sent < output.count {
-            let count = output.withUnsafeBytes { unsafe write(STDOUT_FILENO, $0.baseAddress?.advanced(by: sent), $0.count - sent) }
+            let count = unsafe output.withUnsafeBytes {
+                unsafe write(STDOUT_FILENO, $0.baseAddress?.advanced(by: sent), $0.count - sent)
+            }
             guard count > 0 else { Self.fail("makegdbm: cannot write: \(String(cString: strerror(linux_errno())))") }
             sent += count
         }

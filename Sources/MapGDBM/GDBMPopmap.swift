@@ -9,7 +9,9 @@ struct GDBMPopmap: Popmap {
     private let reader: GDBMReader
 
     static func configuration(_ options: String) -> GDBMSource {
-        GDBMSource(path: options.isEmpty ? defaultPath : options)
+        let source = GDBMSource(path: options.isEmpty ? defaultPath : options)
+        source.prepare()
+        return source
     }
 
     init(_ configuration: GDBMSource) {

@@ -8,6 +8,7 @@ public enum Perdition {
 
     /// Runs the program and exits.
     public static func main() -> Never {
+        Background.fillStandardStreams()
         signal(SIGPIPE, SIG_IGN)
         exit(run(CommandLine.arguments))
     }
@@ -33,6 +34,7 @@ public enum Perdition {
                 unsetenv(Worker.roleVariable)
                 return try Worker.run(options, orders)
             }
+            if options.inetdMode { return try Inetd.run(options, directory: directory) }
             return try Master.run(options, notes: notes, arguments: arguments, directory: directory)
         }
     }

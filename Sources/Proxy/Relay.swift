@@ -4,14 +4,12 @@ import Synchronization
 
 /// A logged-in session: bytes both ways until both ends are done or idle too long. It has no task; the loop calls it.
 final class Relay: ChannelHandler, TimerTarget, Visitor {
-    /// What is needed to write the session's last line.
+    /// What is needed to write the session's last line, and to repeat its Auth line.
     struct Account {
-        /// Where it goes.
-        let log: Logger
-        /// `A->B` and the names.
-        let label: String
-        /// Whose count of sessions goes down.
+        /// The log, the options, and whose count of sessions goes down.
         let services: Services
+        /// The fields of the lines.
+        let record: LoginRecord
     }
 
     private let client: Stream
@@ -22,6 +20,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     private var up: Flow
     private var down: Flow
     private var lastActivity: UInt64
+    /// When the Auth line is due again (`--connect_relog`), on the loop's clock; nil for never.
+    private var relogAt: UInt64?
     private var timer: TimerID?
     private var finished = false
     /// Called once, when the session is over.
@@ -36,7 +36,10 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         up = Flow(leftover: client.takeRest())
         down = Flow(leftover: server.takeRest())
         lastActivity = client.channel.thread.now
+        if relogInterval > 0 { relogAt = lastActivity &+ relogInterval }
     }
+
+    private var relogInterval: UInt64 { UInt64(clamping: account.services.options.connectRelog) &* 1000 }
 
     private var thread: LoopThread { client.channel.thread }
 
@@ -44,7 +47,7 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     func start() {
         client.channel.handler = self
         server.channel.handler = self
-        if let timeout { timer = thread.setTimer(self, after: timeout) }
+        setTimer()
         move()
     }
 
@@ -72,17 +75,26 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         }
     }
 
-    /// The idle time may be over; activity in between only moved the moment.
+    /// One timer for both: the end of the idle time, which activity only moved, and the next Auth line.
+    private func setTimer() {
+        let idleAt = timeout.map { lastActivity &+ $0 }
+        guard let next = [idleAt, relogAt].compactMap({ $0 }).min() else { return }
+        timer = thread.setTimer(self, after: next - min(next, thread.now))
+    }
+
+    /// The idle time may be over, or the Auth line due.
     func timerFired() {
         timer = nil
-        guard !finished, let timeout else { return }
-        let idle = thread.now - min(lastActivity, thread.now)
-        if idle >= timeout {
-            account.log.info("Timeout piping data.")
-            finish(nil)
-        } else {
-            timer = thread.setTimer(self, after: timeout - idle)
+        guard !finished else { return }
+        if let timeout, thread.now - min(lastActivity, thread.now) >= timeout {
+            account.services.log.info("Timeout piping data.")
+            return finish(nil)
         }
+        if let due = relogAt, due <= thread.now {
+            account.services.log.notice("\(account.record.authLine("ok"))")
+            relogAt = thread.now &+ relogInterval
+        }
+        setTimer()
     }
 
     private func finish(_ fault: String?) {
@@ -92,8 +104,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         timer = nil
         client.close()
         server.close()
-        if let fault { account.log.error("\(fault)") }
-        account.log.info("Closing session: \(account.label) received=\(up.count) sent=\(down.count)")
+        if let fault { account.services.log.error("\(fault)") }
+        account.services.log.info("\(account.record.closingLine(received: up.count, sent: down.count))")
         account.services.sessions.subtract(1, ordering: .relaxed)
         onEnd?(self)
         onEnd = nil

@@ -13,16 +13,26 @@ final class Session: Visitor {
 
     private let services: Services
     private let router: Router
+    private let tlsSessions: TLSSessions?
     private let client: Stream
     private let source: SocketAddress
     private let destination: SocketAddress
     private let route: String
+    /// What follows the addresses in the Connect line.
+    private let note: String
+    /// Why the session ended before its login; nil as long as it has not.
+    private(set) var end: SessionEnd?
 
     /// A session over an accepted connection.
-    init(_ channel: Channel, services: Services, router: Router, source: SocketAddress) {
+    init(
+        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, source: SocketAddress,
+        note: String = ""
+    ) {
         self.services = services
         self.router = router
+        self.tlsSessions = tlsSessions
         self.source = source
+        self.note = note
         destination = SocketAddress.of(channel.descriptor, peer: false)
         let patience = UInt64(clamping: services.options.authenticateTimeout) &* 1000
         client = Stream(channel, patience: patience == 0 ? nil : patience)
@@ -34,11 +44,12 @@ final class Session: Visitor {
     /// Serves the client until its login, and starts the relay.
     /// - Returns: the relay that took over; nil where the session is over.
     func run() async -> Relay? {
-        services.log.info("Connect:  \(route)")
+        services.log.info("Connect:  \(route)\(note)")
         do throws(SessionEnd) {
             return try await serve()
         } catch {
             client.close()
+            end = error
             logEnd(error)
             return nil
         }
@@ -50,8 +61,11 @@ final class Session: Visitor {
     }
 
     private func serve() async throws(SessionEnd) -> Relay? {
+        if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
         let identity = await "ready on \(hostName()) \(options.checksumText)"
-        let dialogue = makeClient(Front(stream: client, options: options, identity: identity))
+        let front = Front(stream: client, options: options, identity: identity, listenTLS: services.tls.listen)
+        if options.sslMode.contains(.sslListen) { try await front.startTLS(as: .ssl) }
+        let dialogue = makeClient(front)
         try await dialogue.greet()
         while true {
             let credentials = try await dialogue.readCredentials()
@@ -64,7 +78,7 @@ final class Session: Visitor {
                     server.close()
                     throw .broken("")
                 }
-                logAuth(attempt, status: "ok")
+                logAuth(attempt, failure: nil)
                 return relay(server, attempt)
             } catch {
                 if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
@@ -73,7 +87,7 @@ final class Session: Visitor {
                         "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
                 }
                 try await dialogue.refuse(error.refusal)
-                logAuth(attempt, status: "failed: \(error.refusal.reason)")
+                logAuth(attempt, failure: error.refusal)
             }
         }
     }
@@ -89,7 +103,7 @@ final class Session: Visitor {
         /// Its port, as configured.
         var port: String?
         /// How the connection to the real server is protected.
-        var serverSecurity = "plaintext"
+        var serverSecurity = Security.plaintext
     }
 
     private func logIn(
@@ -97,7 +111,7 @@ final class Session: Visitor {
     ) async throws(ServerError) -> (Stream, AcceptedLogin) {
         guard !Front.loginDisabled(options, client) else { throw .refused(.loginDisabled) }
         attempt.port = options.outgoingPortText
-        let names = UserName(options)
+        let names = await UserName(options, domain: domain())
         let place: Destination
         switch await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
@@ -113,13 +127,21 @@ final class Session: Visitor {
         attempt.host = place.host
         attempt.port = place.port ?? options.outgoingPortText
 
-        let server = try await connect(place)
+        let (server, address) = try await connect(place)
+        defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
-            let dialogue = makeServer(Back(stream: server, options: options, identity: identity, host: place.host))
+            let back = Back(
+                stream: server, options: options, identity: identity, host: place.host, port: address.port,
+                outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+            if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
+            if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
+            let dialogue = makeServer(back)
             try await dialogue.open()
             let credentials = attempt.credentials.mangled { names.form(of: $0, for: .remoteLogin) }
             do throws(ServerError) {
-                return (server, try await dialogue.logIn(credentials))
+                let login = try await dialogue.logIn(credentials)
+                server.transcript = nil
+                return (server, login)
             } catch {
                 if case .refused = error { await dialogue.quit() }
                 throw error
@@ -130,7 +152,7 @@ final class Session: Visitor {
         }
     }
 
-    private func connect(_ place: Destination) async throws(ServerError) -> Stream {
+    private func connect(_ place: Destination) async throws(ServerError) -> (Stream, SocketAddress) {
         let addresses: [SocketAddress]
         do throws(Resolver.Failure) {
             addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
@@ -142,7 +164,9 @@ final class Session: Visitor {
             do throws(ConnectError) {
                 let patience = min(client.patience ?? Self.connectPatience, Self.connectPatience)
                 let channel = try await Channel.connect(to: address, on: client.channel.thread, within: patience)
-                return Stream(channel, patience: min(client.patience ?? Self.serverPatience, Self.serverPatience))
+                if options.tcpKeepalive { setKeepalive(channel.descriptor) }
+                let wait = min(client.patience ?? Self.serverPatience, Self.serverPatience)
+                return (Stream(channel, patience: wait), address)
             } catch {
                 services.log.info("Real server \(address): \(Self.explain(error)) (client \(route))")
             }
@@ -162,12 +186,18 @@ final class Session: Visitor {
     // MARK: Hand-over
 
     private func relay(_ server: Stream, _ attempt: Attempt) -> Relay {
-        let account = Relay.Account(
-            log: services.log,
-            label: "\(route) \(attempt.credentials.logFields)",
-            services: services)
+        client.transcript = nil
+        let account = Relay.Account(services: services, record: record(of: attempt))
         let timeout = UInt64(clamping: options.timeout) &* 1000
         return Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
+    }
+
+    /// What `--add_domain` appends; nil where there is nothing to append.
+    private func domain() async -> [UInt8]? {
+        guard !options.addDomain.isEmpty else { return nil }
+        if let explicit = options.explicitDomain { return Array(explicit.utf8) }
+        guard !options.noLookup, let name = await services.resolver.knownName(of: destination) else { return nil }
+        return UserName.domain(of: name, depth: options.addDomainDepth)
     }
 
     private func makeClient(_ front: Front) -> any MailClient {
@@ -185,20 +215,38 @@ final class Session: Visitor {
     }
 
     private func hostName() async -> String {
-        if options.noBindBanner { return services.nodeName }
+        if options.noBindBanner || options.inetdMode { return services.nodeName }
         if options.noLookup { return destination.host }
         return await services.resolver.name(of: destination)
     }
 
     // MARK: Log
 
-    private func logAuth(_ attempt: Attempt, status: String) {
-        services.log.notice(
-            """
-            Auth: \(route) client-secure=plaintext \(attempt.credentials.logFields) \
-            server="\(attempt.host ?? "(null)"):\(attempt.port ?? "(null)")" \
-            protocol=\(options.protocolName.logName) server-secure=\(attempt.serverSecurity) status="\(status)"
-            """)
+    private func transcript(_ peer: StaticString) -> (Bool, [UInt8]) -> Void {
+        let log = services.log
+        let masks = options.logPasswd != .always
+        return { sent, bytes in log.debug("\(Transcript.line(sent ? "SELF" : peer, bytes, masks: masks))") }
+    }
+
+    private func logAuth(_ attempt: Attempt, failure: Refusal?) {
+        let record = record(of: attempt)
+        let status = failure.map { "failed: \($0.reason)" } ?? "ok"
+        services.log.notice("\(record.authLine(status, password: shownPassword(attempt, failed: failure != nil)))")
+    }
+
+    /// The password, where `--log_passwd` and `--debug` ask for it.
+    private func shownPassword(_ attempt: Attempt, failed: Bool) -> String? {
+        guard options.debug, options.logPasswd.shows(failed: failed) else { return nil }
+        return attempt.credentials.password.withBytes { Printable.escaped($0) }
+    }
+
+    private func record(of attempt: Attempt) -> LoginRecord {
+        LoginRecord(
+            route: route, names: attempt.credentials.logFields, clientSecurity: client.security,
+            server: """
+                server="\(attempt.host ?? "(null)"):\(attempt.port ?? "(null)")" \
+                protocol=\(options.protocolName.logName) server-secure=\(attempt.serverSecurity.rawValue)
+                """)
     }
 
     private func logEnd(_ end: SessionEnd) {
@@ -208,8 +256,25 @@ final class Session: Visitor {
         case .client(.timedOut):
             services.log.error(
                 "Fatal Error: Timeout reading authentication information from client \(route): Exiting child")
+        case .handshake(.ssl, let reason):
+            services.log.error(
+                "Fatal error establishing SSL connection to client: \(Self.words(reason)) (client \(route))")
+        case .handshake(_, let reason):
+            services.log.error("Fatal error establishing TLS connection: \(Self.words(reason)) (client \(route))")
         case .client:
             services.log.error("Fatal Error reading authentication information from client \(route): Exiting child")
+        }
+    }
+}
+
+extension Session {
+    /// What a stream's failure is, for the log.
+    private static func words(_ error: StreamError) -> String {
+        switch error {
+        case .closed: "the client went away"
+        case .timedOut: "the client took too long"
+        case .failed(let reason): Printable.text(reason.utf8)
+        case .lineTooLong: "a line was too long"
         }
     }
 }

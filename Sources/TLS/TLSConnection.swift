@@ -69,11 +69,12 @@ public final class TLSConnection {
             if let name { sessions?.forget(name) }
             return .failed(error)
         }
+        openssl_drop_chain(ssl)
         return .done(0)
     }
 
-    /// Reads what there is, a record at most. After an edge, read until `.wantRead`: what is decrypted already raises no
-    /// other.
+    /// Reads what there is, a record at most. Read until `.wantRead` before waiting for the socket: what was taken from it
+    /// already, decrypted or not, raises no further edge.
     public func read(into buffer: UnsafeMutableRawBufferPointer) -> TLSResult {
         guard !isBroken else { return .closed }
         guard buffer.count > 0 else { return .done(0) }
@@ -104,7 +105,7 @@ public final class TLSConnection {
         return .done(0)
     }
 
-    /// How many decrypted bytes wait, whatever the socket says.
+    /// How many decrypted bytes wait. None does not mean that the next read finds nothing.
     public var pendingBytes: Int { Int(SSL_pending(ssl)) }
 
     private func result(_ code: Int32) -> TLSResult {

@@ -88,6 +88,26 @@ import Testing
         }
     }
 
+    // What the check of a chain needed is dropped after it; the session must live on without.
+    @Test(arguments: ["tlsv1.2", "tlsv1.3"]) func chainsAreDropped(version: String) throws {
+        let middle = try authority.issue("Middle", by: root, isCA: true)
+        let leaf = try authority.issue("mail.test", by: middle)
+        var options = ServerTLSOptions(leaf)
+        options.certificateFile = try authority.join(leaf.certificate, middle.certificate)
+        let server = try TLSContext.server(options)
+        let context = try client(version)
+        let sessions = TLSSessions(context)
+        for round in 0..<3 {
+            let pair = try ConnectionPair(context, server, name: "mail.test", sessions: sessions)
+            #expect(pair.shakeHands())
+            #expect(pair.client.isResumed == (round > 0))
+            #expect(pair.client.peerVerification == .verified)
+            #expect(pair.greet() == "hello")
+            let wrong = try ConnectionPair(context, server, name: "other.test", sessions: sessions)
+            #expect(!wrong.shakeHands())
+        }
+    }
+
     @Test func theStoreIsBounded() throws {
         let lax = try client("tlsv1.2") { $0.verifiesName = false }
         let sessions = TLSSessions(lax, limit: 3)

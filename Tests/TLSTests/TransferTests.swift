@@ -71,6 +71,25 @@ import Testing
         #expect(up.waits > 100 && down.waits > 100, "the buffers were small enough to be in the way")
     }
 
+    @Test func threadsShareContexts() async throws {
+        let (client, server) = (client, server)
+        let good = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    let sessions = TLSSessions(client)
+                    var good = 0
+                    for _ in 0..<25 {
+                        let pair = try ConnectionPair(client, server, name: "mail.test", sessions: sessions)
+                        if pair.shakeHands(), pair.greet() == "hello" { good += 1 }
+                    }
+                    return good
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(good == 100)
+    }
+
     @Test func pendingBytesAreCounted() throws {
         let pair = try ConnectionPair(client, server)
         #expect(pair.shakeHands())

@@ -20,6 +20,9 @@ static const uint64_t openssl_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
 /* SSL_CTX_set_mode is a macro around SSL_CTX_ctrl. */
 static inline void openssl_set_mode(SSL_CTX *context, long mode) { SSL_CTX_set_mode(context, mode); }
 
+/* SSL_CTX_set_read_ahead is a macro around SSL_CTX_ctrl. */
+static inline void openssl_set_read_ahead(SSL_CTX *context) { SSL_CTX_set_read_ahead(context, 1); }
+
 /* SSL_CTX_set_min_proto_version is a macro around SSL_CTX_ctrl. */
 static inline int openssl_set_min_version(SSL_CTX *context, int version) {
     return (int)SSL_CTX_set_min_proto_version(context, version);
@@ -57,6 +60,15 @@ static inline int openssl_set_server_name(SSL *ssl, const char *name) {
 static inline int openssl_compression_methods(void) {
     STACK_OF(SSL_COMP) *methods = SSL_COMP_get_compression_methods();
     return methods == NULL ? 0 : sk_SSL_COMP_num(methods);
+}
+
+/* sk_X509_pop is a type-checking macro. Lets go of what only the check of a chain needed, which OpenSSL would keep for as
+   long as the connection: all but the peer's own certificate. Both functions return the stack that the SSL frees. */
+static inline void openssl_drop_chain(SSL *ssl) {
+    STACK_OF(X509) *shown = SSL_get_peer_cert_chain(ssl);
+    while (shown != NULL && sk_X509_num(shown) > 1) X509_free(sk_X509_pop(shown));
+    STACK_OF(X509) *verified = SSL_get0_verified_chain(ssl);
+    while (verified != NULL && sk_X509_num(verified) > 0) X509_free(sk_X509_pop(verified));
 }
 
 /* sk_GENERAL_NAME_num is a type-checking macro. */

@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 import Loop
 import TLS
 
@@ -14,10 +15,26 @@ enum StreamError: Error, Equatable {
     case lineTooLong
 }
 
+/// How a connection is protected, in the words of the log.
+enum Security: String {
+    /// Not at all.
+    case plaintext
+    /// TLS since the first byte.
+    case ssl
+    /// TLS since STARTTLS or STLS.
+    case starttls
+}
+
 /// One end of a session: a channel, the TLS layer once there is one, and during login the lines that wait.
 final class Stream {
     /// The descriptor below.
     let channel: Channel
+    /// The layer between; nil while bytes go in clear text.
+    private var tls: TLSConnection?
+    /// How the connection came to be protected, for the log.
+    private(set) var security = Security.plaintext
+    /// TLS wanted to write before it could read on: so the wait is for the other edge.
+    private var readsNeedWriting = false
     /// Lines read and not used yet.
     private var reader = LineReader()
     /// How long one read or write may wait, in milliseconds; nil for ever.
@@ -35,27 +52,84 @@ final class Stream {
     var waiting: Int { reader.count }
 
     /// Whether TLS is up.
-    var isPrivate: Bool { false }
+    var isPrivate: Bool { tls != nil }
 
     /// Closes the connection. More calls do nothing.
     func close() {
+        guard !channel.isClosed else { return }
+        _ = tls?.shutdown()
+        tls = nil
         channel.close()
+    }
+
+    // MARK: TLS
+
+    /// Puts TLS between, and completes the handshake.
+    /// - Parameters:
+    ///   - connection: over this stream's descriptor.
+    ///   - security: what the log is to say.
+    /// - Throws: `StreamError`; bytes that were sent in clear text behind the command that led here are an attack
+    ///   (RFC 9051 section 11.1, CVE-2011-0411).
+    func startTLS(_ connection: TLSConnection, as security: Security) async throws(StreamError) {
+        guard waiting == 0 else { throw .failed("clear text was sent ahead of the TLS handshake") }
+        while true {
+            switch connection.handshake() {
+            case .done:
+                tls = connection
+                self.security = security
+                return
+            case .wantRead:
+                channel.wouldBlockReading()
+                try await wait(forWriting: false)
+            case .wantWrite:
+                channel.wouldBlockWriting()
+                try await wait(forWriting: true)
+            case .closed: throw .closed
+            case .failed(let error): throw .failed(error.description)
+            }
+        }
     }
 
     // MARK: Non-blocking, for the relay
 
     /// Reads once.
     func read(into room: UnsafeMutableRawBufferPointer) -> IOResult {
-        channel.receive(into: room)
+        guard let tls else { return channel.receive(into: room) }
+        readsNeedWriting = false
+        switch tls.read(into: room) {
+        case .done(let count): return .moved(count)
+        case .wantRead: channel.wouldBlockReading()
+        case .wantWrite:
+            channel.wouldBlockWriting()
+            readsNeedWriting = true
+        case .closed: return .closed
+        case .failed: return .failed(Errno(EPROTO))
+        }
+        return .wouldBlock
     }
 
-    /// Writes once.
+    /// Writes what can be written at once.
     func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        channel.send(bytes)
+        guard let tls else { return channel.send(bytes) }
+        var sent = 0
+        while sent < bytes.count {
+            switch tls.write(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+            case .done(let count):
+                sent += count
+                continue
+            // OpenSSL never reads in order to write: renegotiation is off.
+            case .wantWrite, .wantRead: channel.wouldBlockWriting()
+            case .closed: return .closed
+            case .failed: return .failed(Errno(EPROTO))
+            }
+            return sent > 0 ? .moved(sent) : .wouldBlock
+        }
+        return .moved(sent)
     }
 
     /// Ends our direction and leaves the other open.
     func endOutput() {
+        _ = tls?.shutdown()
         channel.endOutput()
     }
 
@@ -100,12 +174,7 @@ final class Stream {
             case .moved(let count): sent += count
             case .closed: throw .closed
             case .failed(let error): throw .failed(error.description)
-            case .wouldBlock:
-                switch await channel.waitWritable(within: patience) {
-                case .ready: break
-                case .timedOut: throw .timedOut
-                case .closed: throw .closed
-                }
+            case .wouldBlock: try await wait(forWriting: true)
             }
         }
     }
@@ -146,13 +215,19 @@ final class Stream {
                 return
             case .closed: throw .closed
             case .failed(let error): throw .failed(error.description)
-            case .wouldBlock:
-                switch await channel.waitReadable(within: patience) {
-                case .ready: break
-                case .timedOut: throw .timedOut
-                case .closed: throw .closed
-                }
+            case .wouldBlock: try await wait(forWriting: readsNeedWriting)
             }
+        }
+    }
+
+    private func wait(forWriting: Bool) async throws(StreamError) {
+        let wakeup =
+            forWriting
+            ? await channel.waitWritable(within: patience) : await channel.waitReadable(within: patience)
+        switch wakeup {
+        case .ready: break
+        case .timedOut: throw .timedOut
+        case .closed: throw .closed
         }
     }
 }

@@ -1,3 +1,5 @@
+import TLS
+
 /// What the server halves of all protocols share: the real server's stream, the options, and how to tell that we have
 /// reached ourselves.
 final class Back {
@@ -13,12 +15,25 @@ final class Back {
     /// The real server's name, for TLS.
     let host: String
 
+    /// Its port, which tells TLS sessions apart.
+    let port: UInt16
+    /// The policy towards real servers; nil where TLS is not asked for.
+    let outgoingTLS: TLSContext?
+    /// TLS sessions of this loop that may be resumed.
+    let sessions: TLSSessions?
+
     /// A back for one connection.
-    init(stream: Stream, options: Options, identity: String, host: String) {
+    init(
+        stream: Stream, options: Options, identity: String, host: String, port: UInt16 = 0,
+        outgoingTLS: TLSContext? = nil, sessions: TLSSessions? = nil
+    ) {
         self.stream = stream
         self.options = options
         self.identity = identity
         self.host = host
+        self.port = port
+        self.outgoingTLS = outgoingTLS
+        self.sessions = sessions
     }
 
     /// Whether TLS is to be started inside the conversation.

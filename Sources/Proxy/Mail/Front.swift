@@ -1,4 +1,5 @@
 import Loop
+import TLS
 
 /// What the client halves of all protocols share: the client's stream, the options, who we say we are, and the pause
 /// before every refusal.
@@ -13,11 +14,15 @@ final class Front {
     /// The end of the greeting: `ready on HOST CHECKSUM`.
     let identity: String
 
+    /// Keys and certificates for clients; nil where TLS is not asked for.
+    let listenTLS: TLSContext?
+
     /// A front for one connection.
-    init(stream: Stream, options: Options, identity: String) {
+    init(stream: Stream, options: Options, identity: String, listenTLS: TLSContext? = nil) {
         self.stream = stream
         self.options = options
         self.identity = identity
+        self.listenTLS = listenTLS
     }
 
     /// Whether a login would be refused now, whatever the name.

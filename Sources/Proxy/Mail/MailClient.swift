@@ -4,6 +4,8 @@ enum SessionEnd: Error, Equatable {
     case loggedOut
     /// The client's connection is no use any more.
     case client(StreamError)
+    /// The client's TLS handshake did not succeed.
+    case handshake(Security, StreamError)
 }
 
 /// The half of a protocol that faces the user's mail program, up to its login. It answers by itself whatever needs no

@@ -7,7 +7,7 @@ public enum OptionList {
     public static let all = connections + dialogue + users + log + process + tls
 
     /// Protocols that `--protocol` and program names may choose, but that this version does not speak yet.
-    static let notYet: Set<ProtocolName> = [.pop3s, .imap4s, .managesieve]
+    static let notYet: Set<ProtocolName> = [.managesieve]
 
     private static let connections: [OptionDeclaration] = [
         .init(
@@ -45,7 +45,7 @@ public enum OptionList {
             "Ask for no names of hosts and ports: the popmap has to give addresses and numbers."),
         .init(
             "tcp_keepalive", .flag(\.tcpKeepalive), .connections,
-            "Let TCP probe idle connections, on both sides.", .notYet),
+            "Let TCP probe idle connections, on both sides."),
     ]
 
     private static let dialogue: [OptionDeclaration] = [
@@ -73,8 +73,7 @@ public enum OptionList {
             "server_ok_line", .flag(\.serverRespLine), .dialogue, "The old name of server_resp_line.",
             replacement: "server_resp_line"),
         .init(
-            "login_disabled", .flag(\.loginDisabled), .dialogue, "Let nobody log in, and say so where IMAP4 can.",
-            .notYet),
+            "login_disabled", .flag(\.loginDisabled), .dialogue, "Let nobody log in, and say so where IMAP4 can."),
     ]
 
     private static let users: [OptionDeclaration] = [
@@ -88,10 +87,10 @@ public enum OptionList {
         .init(
             "add_domain", "A", .stages(\.addDomain, depth: \Options.addDomainDepth), .users,
             "Append a domain to names without one, in these states. It is the name of the address connected to, less "
-                + "its DEPTH first labels (1 unless given).", .notYet),
+                + "its DEPTH first labels (1 unless given)."),
         .init(
             "explicit_domain", "e", .filledText("STRING", \.explicitDomain), .users,
-            "The domain for add_domain, instead of the name of the address.", .notYet),
+            "The domain for add_domain, instead of the name of the address."),
         .init(
             "lower_case", .stages(\.lowerCase), .users, "Turn the letters A to Z of names into a to z in these states."),
         .init(
@@ -130,17 +129,17 @@ public enum OptionList {
         .init("debug", "d", .flag(\.debug), .log, "Log what happens inside."),
         .init(
             "connection_logging", "C", .flag(\.connectionLogging), .log,
-            "With debug, log what clients and real servers say until a login has succeeded.", .notYet),
+            "With debug, log what clients and real servers say until a login has succeeded."),
         .init(
             "log_passwd",
             .choice(
                 "STATE", \.logPasswd, of: PasswordLogging.names,
                 original: { text, _ in "Invalid log_passwd mode: \"\(text)\"" }, show: { $0.rawValue },
                 read: { PasswordLogging(rawValue: $0.lowercased()) }),
-            .log, "With debug, log passwords of logins that fail, that are ok, always or never.", .notYet),
+            .log, "With debug, log passwords of logins that fail, that are ok, always or never."),
         .init(
             "connect_relog", .number("SECONDS", \.connectRelog, count), .log,
-            "Seconds until the Auth line of a session is logged again; 0 for once only.", .notYet),
+            "Seconds until the Auth line of a session is logged again; 0 for once only."),
     ]
 
     private static let process: [OptionDeclaration] = [
@@ -151,7 +150,7 @@ public enum OptionList {
         .init("group", "g", .text("GROUP", \.group), .process, "Group to run as, by name or number."),
         .init("no_daemon", .flag(\.noDaemon), .process, "Stay in the foreground."),
         .init(
-            "inetd_mode", "i", .flag(\.inetdMode), .process, "Serve one client on standard input and output.", .notYet),
+            "inetd_mode", "i", .flag(\.inetdMode), .process, "Serve one client on standard input and output."),
         .init(
             "pid_file", .text("FILENAME", \.pidFile), .process,
             "File for the process number, with its full path. Empty for none.",

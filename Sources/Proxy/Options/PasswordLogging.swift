@@ -9,5 +9,10 @@ public enum PasswordLogging: String, Sendable, CaseIterable {
     /// All.
     case always
 
+    /// Whether the password of a login that failed, or did not, may be shown.
+    func shows(failed: Bool) -> Bool {
+        self == .always || self == (failed ? .fail : .ok)
+    }
+
     static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }

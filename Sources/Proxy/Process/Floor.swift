@@ -4,6 +4,7 @@ import Logging
 import Lookup
 import Loop
 import Synchronization
+import TLS
 
 /// Something with a client that can be ended from outside.
 protocol Visitor: AnyObject {
@@ -16,17 +17,19 @@ final class Floor {
     private let loop: Loop
     private let services: Services
     private let router: Router
+    private let tlsSessions: TLSSessions?
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var lastComplaint: UInt64?
     private var stopping = false
 
     /// A floor of a loop; called on the loop's thread.
-    init(_ loop: Loop, services: Services, mapSocket: String?) {
+    init(_ loop: Loop, services: Services) {
         self.loop = loop
         self.services = services
         let options = services.options
-        let map = mapSocket.map { Client(path: $0, deadline: UInt64(max(options.mapTimeout, 1)) &* 1000, on: loop.thread) }
+        tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
+        let map = services.mapSocket.map { Client(path: $0, deadline: .seconds(max(options.mapTimeout, 1)), on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
         router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))
     }
@@ -64,6 +67,7 @@ final class Floor {
             return
         }
         setNoDelay(descriptor)
+        if services.options.tcpKeepalive { setKeepalive(descriptor) }
         loop.start { loop in
             guard let floor = loop.thread.tenant as? Floor else { return }
             await floor.serve(descriptor, peer)
@@ -84,13 +88,19 @@ final class Floor {
         close(descriptor)
     }
 
+    /// A session over an accepted connection.
+    /// - Parameter note: what follows the addresses in the Connect line.
+    func makeSession(_ channel: Channel, _ peer: SocketAddress, note: String = "") -> Session {
+        Session(channel, services: services, router: router, tlsSessions: tlsSessions, source: peer, note: note)
+    }
+
     private func serve(_ descriptor: Int32, _ peer: SocketAddress) async {
         guard !stopping, let channel = try? Channel(descriptor, on: loop.thread) else {
             if stopping { close(descriptor) }
             services.sessions.subtract(1, ordering: .relaxed)
             return
         }
-        let session = Session(channel, services: services, router: router, source: peer)
+        let session = makeSession(channel, peer)
         visitors[ObjectIdentifier(session)] = session
         let relay = await session.run()
         visitors[ObjectIdentifier(session)] = nil

@@ -20,11 +20,11 @@ final class Master {
     private let log: Logger
     private let sink: LogSink
     private var listeners: [Int32] = []
-    private var mapListener: Int32?
-    private var mapDirectory: String?
+    private var mapSocket: MapSocket?
     private var charges: [Charge] = []
     private var pidFile: PidFile?
     private var readyPipe: (read: Int32, write: Int32)?
+    private var passphrase: Secret?
     private var ending: Int32?
 
     /// Why the program does not start: a sentence that names the option, and the exit status.
@@ -107,9 +107,10 @@ final class Master {
             log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolName.logName)")
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
+        passphrase = Passphrase.read(options)
         let mapSocket = try prepare(provider)
-        addWorker(mapSocket: mapSocket)
-        try startAll()
+        try startWorker(mapSocket: mapSocket)
+        // Providers start after the terminal is let go of: what they say at their start belongs into the log.
         ready()
         supervise(signals)
         endAll(signals)
@@ -119,10 +120,7 @@ final class Master {
 
     private func cleanUp() {
         pidFile?.remove()
-        if let mapDirectory {
-            unlink("\(mapDirectory)/popmap")
-            rmdir(mapDirectory)
-        }
+        mapSocket?.remove()
     }
 
     // MARK: Start
@@ -134,82 +132,54 @@ final class Master {
         case .none: return nil
         case .running(let socket): return socket
         case .program(let path):
-            let directory = try makeMapDirectory()
-            mapDirectory = directory
-            let socket = "\(directory)/popmap"
-            let listener = try Self.wrap { () throws(Listening.Failure) in try Listening.openUnix(socket) }
-            if let identity { chown(socket, identity.user, identity.group) }
-            mapListener = listener
+            let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
+            if geteuid() == 0 { mkdir(base, 0o755) }
+            let socket = try Self.wrap { () throws(MapSocket.Failure) in try MapSocket(in: base, owner: identity) }
+            mapSocket = socket
             charges.append(
                 Charge(name: path.split(separator: "/").last.map(String.init) ?? path) { [unowned self] in
-                    var program = ChildProcess.Program(
-                        path: path, arguments: [path, "--log_facility", options.logFacility] + (options.debug ? ["-d"] : []))
-                    program.environment =
-                        ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Worker.roleVariable])
-                        + ["PERDITION_MAP_LIBRARY_OPT=\(options.mapLibraryOpt)"]
-                    program.descriptors = [listener]
-                    program.directory = self.directory
-                    program.identity = identity
-                    program.announcesDescriptors = true
-                    return program
+                    socket.program(path, options, directory: directory, identity: identity)
                 })
-            return socket
+            return socket.path
         }
     }
 
-    private func makeMapDirectory() throws(Failure) -> String {
-        let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
-        if geteuid() == 0 { mkdir(base, 0o755) }
-        var template = Array("\(base)/map.XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else { throw Failure("\(base): no directory for the popmap's socket: \(Errno.last)") }
-        let path = template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }.text
-        if let identity { chown(path, identity.user, identity.group) }
-        return path
-    }
-
-    private func addWorker(mapSocket: String?) {
-        charges.append(
-            Charge(name: "worker") { [unowned self] in
-                var program = ChildProcess.Program(path: executable, arguments: arguments)
-                program.environment =
-                    ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS"])
-                    + Worker.Orders(listeners: listeners.count, mapSocket: mapSocket, reports: readyPipe != nil).environment
-                program.descriptors = listeners + (readyPipe.map { [$0.write] } ?? [])
-                program.directory = directory
-                return program
-            })
-    }
-
-    /// Starts everything for the first time; a worker that does not become ready is a failure of the whole start.
-    private func startAll() throws(Failure) {
+    /// Starts the worker for the first time; where it does not become ready the whole start fails.
+    private func startWorker(mapSocket: String?) throws(Failure) {
+        let worker = Charge(name: "worker") { [unowned self] in
+            var orders = Worker.Orders(listeners: listeners.count)
+            orders.mapSocket = mapSocket
+            orders.reports = readyPipe != nil
+            orders.detached = !options.staysInForeground
+            var program = ChildProcess.Program(path: executable, arguments: arguments)
+            program.descriptors = listeners + (readyPipe.map { [$0.write] } ?? [])
+            if let passphrase, let source = Passphrase.descriptor(passphrase) {
+                orders.hasPassphrase = true
+                program.descriptors.append(source)
+                program.closesAfterStart = [source]
+            }
+            program.environment =
+                ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS"]) + orders.environment
+            program.directory = directory
+            return program
+        }
+        charges.append(worker)
         var pipe: [Int32] = [-1, -1]
         guard linux_pipe(&pipe) == 0 else { throw Failure("pipe: \(Errno.last)") }
         readyPipe = (pipe[0], pipe[1])
-        for charge in charges {
-            if let fault = charge.startIfDue(now: LoopThread.clock()) {
-                endQuietly()
-                throw Failure(fault)
-            }
-        }
+        let fault = worker.startIfDue(now: LoopThread.clock())
         close(pipe[1])
         readyPipe = nil
+        defer { close(pipe[0]) }
+        if let fault { throw Failure(fault) }
         var wait = pollfd(fd: pipe[0], events: Int16(POLLIN), revents: 0)
         _ = poll(&wait, 1, Self.startPatience)
         var byte: UInt8 = 0
-        let count = read(pipe[0], &byte, 1)
-        close(pipe[0])
-        guard count == 1 else {
-            endQuietly()
-            // The worker has said why, on the same standard error and in the log.
-            throw Failure("\(options.programName): the worker did not start")
-        }
-    }
-
-    private func endQuietly() {
-        for charge in charges {
-            charge.signal(SIGKILL)
-            if let pid = charge.pid { waitpid(pid, nil, 0) }
-        }
+        if read(pipe[0], &byte, 1) == 1 { return }
+        worker.signal(SIGKILL)
+        if let pid = worker.pid { waitpid(pid, nil, 0) }
+        // The worker has said why on the same standard error.
+        throw Failure("\(options.programName): not started")
     }
 
     // MARK: Supervision
@@ -293,13 +263,13 @@ final class Master {
     }
 
     /// Where providers of short names are: what the option says, else libexec beside our own directory, else that.
-    private static func providerDirectories(_ options: Options) -> [String] {
+    static func providerDirectories(_ options: Options) -> [String] {
         if let directory = options.mapProviderDir { return [directory] }
         let own = ownPath().split(separator: "/").dropLast()
         return ["/" + (own.dropLast() + ["libexec", "perdition"]).joined(separator: "/"), "/" + own.joined(separator: "/")]
     }
 
-    private static func wrap<Value, Fault: Error & CustomStringConvertible>(
+    static func wrap<Value, Fault: Error & CustomStringConvertible>(
         _ body: () throws(Fault) -> Value
     ) throws(Failure) -> Value {
         do throws(Fault) {

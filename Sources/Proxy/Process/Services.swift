@@ -10,20 +10,24 @@ final class Services: Sendable {
     let options: Options
     /// Where the lines go that programs read.
     let log: Logger
+    /// Keys, certificates and policies of both sides.
+    let tls: TLSContexts
     /// Names to addresses.
     let resolver: Resolver
     /// How many sessions are open, on all loops.
     let sessions = Atomic<Int>(0)
     /// The name of this machine (`uname(2)`), for `--no_bind_banner`.
     let nodeName: String
-    /// Whether the worker is on its way out.
-    let stopping = Atomic<Bool>(false)
+    /// The Unix socket of the popmap; nil for no lookups.
+    let mapSocket: String?
 
     /// Services for one set of options.
-    init(options: Options, log: Logger, nodeName: String) {
+    init(options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?) {
         self.options = options
         self.log = log
+        self.tls = tls
         self.nodeName = nodeName
+        self.mapSocket = mapSocket
         resolver = Resolver(threads: options.resolverThreads)
     }
 }

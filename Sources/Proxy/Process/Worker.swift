@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import Loop
 import Synchronization
+import TLS
 
 /// The process that talks to the network: the same program run again with the sockets inherited, without root's rights
 /// before it accepts the first connection.
@@ -11,34 +12,47 @@ final class Worker {
     /// The environment variable that makes a process a worker.
     static let roleVariable = "PERDITION_WORKER"
 
-    /// What the master tells a worker beside the command line.
+    /// What the master tells a worker beside the command line. Descriptors stand in the order of the members, from 3 on.
     struct Orders: Equatable {
-        /// How many listening sockets there are, from descriptor 3 on.
+        /// How many listening sockets there are.
         var listeners: Int
+        /// Whether a descriptor wants to hear that the worker is ready.
+        var reports = false
+        /// Whether a descriptor holds the passphrase of the key.
+        var hasPassphrase = false
+        /// Whether the program is in the background, so that the worker is to let go of the terminal when ready.
+        var detached = false
         /// The Unix socket of the popmap; nil for none.
         var mapSocket: String?
-        /// Whether the descriptor behind the listening sockets wants to hear that the worker is ready.
-        var reports: Bool
 
         /// As environment variables.
         var environment: [String] {
-            ["\(Worker.roleVariable)=\(listeners) \(reports ? 1 : 0) \(mapSocket ?? "")"]
+            let flags = [reports, hasPassphrase, detached].map { $0 ? "1" : "0" }.joined()
+            return ["\(Worker.roleVariable)=\(listeners) \(flags) \(mapSocket ?? "")"]
+        }
+
+        init(listeners: Int) {
+            self.listeners = listeners
         }
 
         /// Reads what `environment` wrote; nil where it is not that.
         init?(_ text: String) {
             let parts = text.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count == 3, let count = Int(parts[0]), (0...60).contains(count) else { return nil }
+            guard parts.count == 3, let count = Int(parts[0]), (0...60).contains(count), parts[1].utf8.count == 3 else {
+                return nil
+            }
+            let flags = parts[1].map { $0 == "1" }
             listeners = count
-            reports = parts[1] == "1"
+            reports = flags[0]
+            hasPassphrase = flags[1]
+            detached = flags[2]
             mapSocket = parts[2].isEmpty ? nil : String(parts[2])
         }
 
-        init(listeners: Int, mapSocket: String?, reports: Bool) {
-            self.listeners = listeners
-            self.mapSocket = mapSocket
-            self.reports = reports
-        }
+        /// The descriptor that wants to hear that the worker is ready.
+        var report: Int32? { reports ? 3 + Int32(listeners) : nil }
+        /// The descriptor that holds the passphrase of the key.
+        var passphrase: Int32? { hasPassphrase ? 3 + Int32(listeners) + (reports ? 1 : 0) : nil }
     }
 
     private let services: Services
@@ -49,25 +63,30 @@ final class Worker {
     /// Serves until the master says stop.
     /// - Returns: the exit status.
     static func run(_ options: Options, _ orders: Orders) throws(Master.Failure) -> Int32 {
-        let worker = try Worker(options)
+        var options = options
+        if let passphrase = orders.passphrase { options.sslPassphraseFd = Int(passphrase) }
+        let worker = try Worker(options, mapSocket: orders.mapSocket)
         let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
-        worker.start(listeners, mapSocket: orders.mapSocket)
-        if orders.reports {
-            let report = 3 + Int32(orders.listeners)
+        worker.start(listeners)
+        if let report = orders.report {
             var ready: UInt8 = 1
             _ = write(report, &ready, 1)
             close(report)
         }
+        if let passphrase = orders.passphrase { close(passphrase) }
+        if orders.detached { Background.releaseTerminal() }
         worker.loops[0].thread.run()
         return 0
     }
 
-    private init(_ options: Options) throws(Master.Failure) {
+    private init(_ options: Options, mapSocket: String?) throws(Master.Failure) {
+        let tls: TLSContexts
         do {
             signals = try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
             Limits.raiseOpenFiles()
             let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
+            tls = try TLSContexts(options)
             if let identity { try Privileges.drop(to: identity) }
             // The change of user has cleared it: without its master a worker is nobody's.
             _ = linux_prctl(Int32(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
@@ -83,14 +102,15 @@ final class Worker {
             throw Master.Failure("\(options.programName): \(error)")
         }
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
-        services = Services(options: options, log: log, nodeName: Self.nodeName())
+        for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }
+        services = Services(options: options, log: log, tls: tls, nodeName: Self.nodeName(), mapSocket: mapSocket)
     }
 
-    private func start(_ listeners: [Int32], mapSocket: String?) {
+    private func start(_ listeners: [Int32]) {
         let services = services
         for loop in loops {
             loop.start { loop in
-                let floor = Floor(loop, services: services, mapSocket: mapSocket)
+                let floor = Floor(loop, services: services)
                 loop.thread.tenant = floor
                 floor.accept(from: listeners)
             }
@@ -136,7 +156,7 @@ final class Worker {
         for loop in loops.reversed() { loop.thread.stop() }
     }
 
-    private static func nodeName() -> String {
+    static func nodeName() -> String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 257) { room in
             guard let text = room.baseAddress, gethostname(text, room.count - 1) == 0 else { return "localhost" }
             room[room.count - 1] = 0

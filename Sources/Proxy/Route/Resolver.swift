@@ -60,6 +60,12 @@ final class Resolver: Sendable {
         return name
     }
 
+    /// The name of one of our own addresses; nil where it has none.
+    func knownName(of address: SocketAddress) async -> String? {
+        let name = await name(of: address)
+        return name == address.host ? nil : name
+    }
+
     private static func unpack(_ answer: Answer) throws(Failure) -> [SocketAddress] {
         guard !answer.addresses.isEmpty else { throw Failure(reason: answer.failure) }
         return answer.addresses

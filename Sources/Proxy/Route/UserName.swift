@@ -36,6 +36,14 @@ struct UserName {
     }
 }
 
+extension UserName {
+    /// A host's name without its first `depth` labels; nil where nothing is left.
+    static func domain(of host: String, depth: Int) -> [UInt8]? {
+        let labels = host.split(separator: ".").dropFirst(depth)
+        return labels.isEmpty ? nil : Array(labels.joined(separator: ".").utf8)
+    }
+}
+
 /// Where a name, a popmap value and a specification by the user are divided.
 enum Delimiter {
     /// The index at which the delimiter occurs last; nil where it does not, or is empty.

@@ -87,6 +87,7 @@ final class POP3Client: MailClient {
             let items = Capabilities.pop3(front.options.popCapability, front.capabilities)
             try await front.send((["+OK Capability list follows, mate"] + items + ["."]).joined(separator: "\r\n"))
         } else if isSTLS {
+            guard !front.hasInjectedText else { return try await hangUp("Clear text behind STLS, mate") }
             try await front.send("+OK Begin TLS negotiation, mate")
             name = nil
             try await front.startTLS()
@@ -115,11 +116,16 @@ final class POP3Client: MailClient {
         do throws(SessionEnd) {
             return try await front.line()
         } catch {
-            guard error == .client(.lineTooLong) else { throw error }
-            try await front.send("-ERR Line too long, mate")
-            await front.stream.drain()
+            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
             throw error
         }
+    }
+
+    /// Where the client's bytes can no longer be trusted there is no way on.
+    private func hangUp(_ text: String) async throws(SessionEnd) {
+        try await front.send("-ERR \(text)")
+        await front.stream.drain()
+        throw .client(.lineTooLong)
     }
 
     private func err(_ text: String) async throws(SessionEnd) {

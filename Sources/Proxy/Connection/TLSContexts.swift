@@ -1,0 +1,60 @@
+import TLS
+
+/// The two sides' keys, certificates and policies; each there only where `--ssl_mode` needs it.
+struct TLSContexts: Sendable {
+    /// Towards clients.
+    let listen: TLSContext?
+    /// Towards real servers.
+    let outgoing: TLSContext?
+
+    /// Reads keys and certificates; done before root's rights are dropped.
+    /// - Throws: `TLSError`, a sentence that names the option and the file.
+    init(_ options: Options) throws(TLSError) {
+        listen = options.sslMode.isDisjoint(with: [.sslListen, .tlsListen]) ? nil : try .server(Self.server(options))
+        outgoing =
+            options.sslMode.isDisjoint(with: [.sslOutgoing, .tlsOutgoing]) ? nil : try .client(Self.client(options))
+    }
+
+    private static func trust(_ options: Options) -> TLSTrust {
+        var trust = TLSTrust()
+        trust.caFile = options.sslCaFile
+        trust.caPath = options.sslCaPath
+        trust.acceptsSelfSignedCA = options.sslCaAcceptSelfSigned
+        trust.acceptsSelfSigned = options.sslCertAcceptSelfSigned
+        trust.acceptsExpired = options.sslCertAcceptExpired
+        trust.acceptsNotYetValid = options.sslCertAcceptNotYetValid
+        trust.verifyDepth = options.sslCertVerifyDepth
+        return trust
+    }
+
+    private static func server(_ options: Options) -> ServerTLSOptions {
+        var server = ServerTLSOptions()
+        server.certificateFile = options.sslCertFile
+        server.keyFile = options.sslKeyFile
+        server.caChainFile = options.sslCaChainFile
+        server.passphrase =
+            options.sslPassphraseFile.isEmpty
+            ? .descriptor(Int32(clamping: options.sslPassphraseFd)) : .file(options.sslPassphraseFile)
+        server.dhParametersFile = options.sslDhParamsFile
+        server.ciphers = options.sslListenCiphers
+        server.minimumVersion = options.sslListenMinProtoVersion.rawValue
+        server.maximumVersion = options.sslListenMaxProtoVersion?.rawValue ?? ""
+        server.allowsCompression = options.sslListenCompression
+        server.prefersServerCiphers = !options.sslNoCipherServerPreference
+        server.verifiesClients = !options.sslNoClientCertVerify && !options.sslNoCertVerify
+        server.trust = trust(options)
+        return server
+    }
+
+    private static func client(_ options: Options) -> ClientTLSOptions {
+        var client = ClientTLSOptions()
+        client.ciphers = options.sslOutgoingCiphers
+        client.minimumVersion = options.sslOutgoingMinProtoVersion.rawValue
+        client.maximumVersion = options.sslOutgoingMaxProtoVersion?.rawValue ?? ""
+        client.allowsCompression = options.sslOutgoingCompression
+        client.verifiesCertificate = !options.sslNoCertVerify
+        client.verifiesName = !options.sslNoCnVerify
+        client.trust = trust(options)
+        return client
+    }
+}

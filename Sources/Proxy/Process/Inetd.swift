@@ -1,0 +1,126 @@
+import CLinux
+import Daemon
+import Glibc
+import Logging
+import Loop
+import TLS
+
+/// `--inetd_mode`: one session on standard input and output, without a master; the program ends with it.
+final class Inetd {
+    private let services: Services
+    private let loop: Loop
+    private let mapSocket: MapSocket?
+    private let provider: Int32?
+    private var status: Int32 = 0
+    private var relay: Relay?
+
+    /// Serves one client.
+    /// - Returns: the exit status: 0 after LOGOUT or the end of a session, 255 where it did not come to one.
+    static func run(_ options: Options, directory: String) throws(Master.Failure) -> Int32 {
+        let connection = try Master.wrap { () throws(Errno) in try socket() }
+        do {
+            return try Inetd(options, directory: directory).serve(connection)
+        } catch let error as Master.Failure {
+            throw error
+        } catch {
+            throw Master.Failure("\(options.programName): \(error)")
+        }
+    }
+
+    private init(_ options: Options, directory: String) throws {
+        let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
+        let sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
+        let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
+        let tls = try TLSContexts(options)
+        var socketPath: String?
+        var socket: MapSocket?
+        var child: Int32?
+        switch try MapProvider.choose(options.mapLibrary, directories: Master.providerDirectories(options)) {
+        case .none: break
+        case .running(let path): socketPath = path
+        case .program(let path):
+            // In a directory with the sticky bit, where it can be removed without root's rights.
+            let made = try MapSocket(in: "/tmp", owner: identity)
+            child = try ChildProcess.start(made.program(path, options, directory: directory, identity: identity))
+            socket = made
+            socketPath = made.path
+        }
+        mapSocket = socket
+        provider = child
+        if let identity { try Privileges.drop(to: identity) }
+        _ = linux_prctl(Int32(linux_PR_SET_NO_NEW_PRIVS), 1)
+        loop = Loop(try LoopThread())
+        services = Services(options: options, log: log, tls: tls, nodeName: Worker.nodeName(), mapSocket: socketPath)
+        loop.thread.tenant = self
+    }
+
+    private func serve(_ connection: Int32) -> Int32 {
+        loop.start { loop in
+            guard let inetd = loop.thread.tenant as? Inetd else { return }
+            await inetd.converse(connection)
+        }
+        loop.thread.run()
+        if let provider {
+            kill(provider, SIGTERM)
+            waitpid(provider, nil, 0)
+        }
+        mapSocket?.remove()
+        return status
+    }
+
+    private func converse(_ connection: Int32) async {
+        let floor = Floor(loop, services: services)
+        let peer = SocketAddress.of(connection, peer: true)
+        guard let channel = try? Channel(connection, on: loop.thread) else {
+            status = Perdition.failure
+            return loop.thread.stop()
+        }
+        let session = floor.makeSession(channel, peer, note: " inetd_pid=\(getppid())")
+        relay = await session.run()
+        guard let relay else {
+            if session.end != .loggedOut { status = Perdition.failure }
+            return loop.thread.stop()
+        }
+        relay.onEnd = { [thread = loop.thread] _ in thread.stop() }
+        relay.start()
+    }
+
+    /// The client's connection: standard input, where that is a socket; else a socket between which and standard input
+    /// and output two threads carry bytes.
+    private static func socket() throws(Errno) -> Int32 {
+        var kind = stat()
+        if fstat(STDIN_FILENO, &kind) == 0, kind.st_mode & S_IFMT == S_IFSOCK {
+            let flags = linux_fcntl(STDIN_FILENO, F_GETFL, 0)
+            _ = linux_fcntl(STDIN_FILENO, F_SETFL, flags | O_NONBLOCK)
+            return STDIN_FILENO
+        }
+        var ends: [Int32] = [-1, -1]
+        guard linux_socketpair(&ends) == 0 else { throw .last }
+        let outside = ends[1]
+        _ = linux_fcntl(outside, F_SETFL, linux_fcntl(outside, F_GETFL, 0) & ~O_NONBLOCK)
+        try startThread(name: "input") {
+            carry(from: STDIN_FILENO, to: outside)
+            shutdown(outside, Int32(SHUT_WR))
+        }
+        try startThread(name: "output") {
+            carry(from: outside, to: STDOUT_FILENO)
+            close(STDOUT_FILENO)
+        }
+        return ends[0]
+    }
+
+    private static func carry(from source: Int32, to sink: Int32) {
+        withUnsafeTemporaryAllocation(byteCount: 16_384, alignment: 16) { room in
+            while true {
+                let count = read(source, room.baseAddress, room.count)
+                guard count > 0 else { return }
+                var sent = 0
+                while sent < count {
+                    let written = write(sink, room.baseAddress.map { $0 + sent }, count - sent)
+                    guard written > 0 else { return }
+                    sent += written
+                }
+            }
+        }
+    }
+}
