@@ -25,6 +25,7 @@ MAN       = $(wildcard docs/man/*.[1-9])
 BUILD_PACKAGES = libssl-dev libgdbm-dev libpam0g-dev pkg-config
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
 TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition man-db strace procps
+TEST_PACKAGES += dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib openssl
 
 all: build
 

@@ -5,6 +5,8 @@ import Glibc
 final class Dovecot {
     let imapPort: UInt16
     let pop3Port: UInt16
+    /// Where Pigeonhole's ManageSieve listens; 0 where it does not.
+    let sievePort: UInt16
     private let directory: TemporaryDirectory
     private let process: ChildProcess
 
@@ -13,13 +15,16 @@ final class Dovecot {
     /// - Parameters:
     ///   - users: Names and passwords.
     ///   - label: Stands in the welcome message that each user finds.
-    init(users: [String: String], label: String = "A") throws {
+    ///   - sieve: Whether users may keep Sieve scripts.
+    init(users: [String: String], label: String = "A", sieve: Bool = false) throws {
         directory = try TemporaryDirectory()
         imapPort = try FreePort.next()
         pop3Port = try FreePort.next()
+        sievePort = sieve ? try FreePort.next() : 0
         try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
         let config = try directory.write(
-            Dovecot.configuration(folder: directory.path, imap: imapPort, pop3: pop3Port), to: "dovecot.conf")
+            Dovecot.configuration(folder: directory.path, imap: imapPort, pop3: pop3Port)
+                + (sieve ? Dovecot.sieve(sievePort) : ""), to: "dovecot.conf")
         for user in users.keys {
             for folder in ["new", "cur", "tmp"] { _ = try directory.folder("home/\(user)/Maildir/\(folder)") }
             let text = "Subject: Welcome to \(label)\n\nHello \(user), this is \(label).\n"
@@ -29,6 +34,7 @@ final class Dovecot {
         process = try ChildProcess(Programs.debian("dovecot"), ["-F", "-c", config], log: directory.file("log"))
         try process.waitUntilListening(on: imapPort)
         try process.waitUntilListening(on: pop3Port)
+        if sieve { try process.waitUntilListening(on: sievePort) }
     }
 
     func port(_ flavour: Flavour) -> UInt16 {
@@ -106,6 +112,23 @@ final class Dovecot {
               chroot =
             }
             """
+    }
+
+    private static func sieve(_ port: UInt16) -> String {
+        """
+
+        protocols = imap pop3 sieve
+        plugin {
+          sieve = file:~/sieve;active=~/.dovecot.sieve
+        }
+        service managesieve-login {
+          chroot =
+          service_count = 0
+          inet_listener sieve {
+            port = \(port)
+          }
+        }
+        """
     }
 
     private static func login(_ name: String, _ port: UInt16) -> String {

@@ -37,12 +37,14 @@ final class Perdition {
     ///
     /// - Parameters:
     ///   - flavour: The protocol, told by the program's name.
+    ///   - name: The name to start it by, where it is neither flavour's.
     ///   - popmap: The users; none: no map at all.
     ///   - options: Further options.
     ///   - bind: The address to listen on.
     ///   - logs: `-` for standard output, else what goes behind --log_facility.
     init(
-        _ flavour: Flavour = .imap4, popmap: Popmap? = nil, _ options: [String] = [], bind: String = "127.0.0.1",
+        _ flavour: Flavour = .imap4, name: String? = nil, popmap: Popmap? = nil, _ options: [String] = [],
+        bind: String = "127.0.0.1",
         log facility: String = "-", program: String? = nil
     ) throws {
         self.flavour = flavour
@@ -59,7 +61,7 @@ final class Perdition {
             arguments += ["--map_library", ""]
         }
         process = try ChildProcess(
-            program ?? Programs.perdition.get(), name: flavour.programName, arguments + options,
+            program ?? Programs.perdition.get(), name: name ?? flavour.programName, arguments + options,
             log: directory.file("log"))
         try process.waitUntilListening(on: port)
     }
