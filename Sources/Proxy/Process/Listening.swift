@@ -18,8 +18,9 @@ enum Listening {
         guard !options.bindAddress.isEmpty else { return [try everywhere(port)] }
         var sockets: [Int32] = []
         for place in options.bindAddress {
-            for address in try resolve(place.host, place.port ?? port, option: "--bind_address \(place)") {
-                sockets.append(try listen(address, option: "--bind_address \(place)"))
+            let option = "--bind_address \(place)" + (place.port == nil ? ", --listen_port \(port)" : "")
+            for address in try resolve(place.host, place.port ?? port, option: option) {
+                sockets.append(try listen(address, option: option))
             }
         }
         return sockets
