@@ -14,6 +14,7 @@ final class Session: Visitor {
     private let services: Services
     private let router: Router
     private let tlsSessions: TLSSessions?
+    private let memory: CapabilityMemory
     private let client: Stream
     private let source: SocketAddress
     private let destination: SocketAddress
@@ -25,12 +26,13 @@ final class Session: Visitor {
 
     /// A session over an accepted connection.
     init(
-        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, source: SocketAddress,
-        note: String = ""
+        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, memory: CapabilityMemory,
+        source: SocketAddress, note: String = ""
     ) {
         self.services = services
         self.router = router
         self.tlsSessions = tlsSessions
+        self.memory = memory
         self.source = source
         self.note = note
         destination = SocketAddress.of(channel.descriptor, peer: false)
@@ -131,8 +133,8 @@ final class Session: Visitor {
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
-                stream: server, options: options, identity: identity, host: place.host, port: address.port,
-                outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+                stream: server, options: options, identity: identity, host: place.host, address: address,
+                memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
             let dialogue = makeServer(back)
