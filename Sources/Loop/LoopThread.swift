@@ -21,7 +21,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private let inbox = Mutex(Inbox())
     private let epoll: Int32
     private let alarm: Int32
-    private var owner: pthread_t
+    /// The thread in `run()`; 0 while there is none, so that nobody takes what is in the making for his own.
+    private let owner = Atomic<UInt>(0)
     private var jobs = Deque<UnownedJob>()
     private var channels: [Channel?] = []
     private var generation: UInt32 = 1
@@ -49,7 +50,6 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             close(epoll)
             throw error
         }
-        owner = pthread_self()
         now = Self.clock()
         timers = TimerWheel(now: now)
         scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
@@ -77,7 +77,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     /// Whether the caller runs on this loop's thread.
-    public var isCurrent: Bool { pthread_equal(pthread_self(), owner) != 0 }
+    public var isCurrent: Bool { UInt(pthread_self()) == owner.load(ordering: .relaxed) }
 
     /// What lives on this loop, put here and used by its own thread only.
     public var tenant: AnyObject?
@@ -116,7 +116,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     /// Runs the loop on the calling thread until `stop()`.
     public func run() {
-        owner = pthread_self()
+        owner.store(UInt(pthread_self()), ordering: .relaxed)
+        defer { owner.store(0, ordering: .relaxed) }
         var events = [linux_event](repeating: linux_event(), count: 256)
         while !stopped {
             runJobs()
