@@ -24,8 +24,10 @@ public final class Channel {
     public private(set) var writable = true
     /// The peer has ended its direction, or the connection is broken: a short read no longer means "nothing left".
     private var ending = false
-    private var reader: UnsafeContinuation<Wakeup, Never>?
-    private var writer: UnsafeContinuation<Wakeup, Never>?
+    /// Whether the loop has promised the handler another turn.
+    var isRepeated = false
+    private var waitsToWrite = false
+    private var waiter: UnsafeContinuation<Wakeup, Never>?
     private var timer: TimerID?
     /// Told about readiness while nobody waits; nil while the channel is driven by `await`.
     public var handler: (any ChannelHandler)?

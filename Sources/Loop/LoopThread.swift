@@ -210,6 +210,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     /// Calls a channel's handler again in the next turn, after everybody else: for a handler that stopped with work left.
+        guard !channel.isRepeated else { return }
+        channel.isRepeated = true
     public func again(_ channel: Channel) {
         repeated.append(channel)
     }
@@ -218,7 +220,10 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         guard !repeated.isEmpty else { return }
         let channels = repeated
         repeated.removeAll(keepingCapacity: true)
-        for channel in channels { channel.handler?.channelReady(channel) }
+        for channel in channels {
+            channel.isRepeated = false
+            channel.handler?.channelReady(channel)
+        }
     }
 
     // MARK: Timers
