@@ -27,7 +27,6 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private var channels: [Channel?] = []
     private var generation: UInt32 = 1
     private var timers: TimerWheel
-    private var due: [any TimerTarget] = []
     private var repeated: [Channel] = []
     private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
@@ -163,7 +162,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     private func waitTime() -> Int32 {
         guard jobs.isEmpty, repeated.isEmpty else { return 0 }
-        guard let delay = timers.delay(from: now) else { return -1 }
+        guard let delay = timers.delay(from: Self.clock()) else { return -1 }
         return Int32(clamping: delay)
     }
 
@@ -210,9 +209,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     /// Calls a channel's handler again in the next turn, after everybody else: for a handler that stopped with work left.
+    public func again(_ channel: Channel) {
         guard !channel.isRepeated else { return }
         channel.isRepeated = true
-    public func again(_ channel: Channel) {
         repeated.append(channel)
     }
 
@@ -233,7 +232,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     ///   - target: who is called, once, on this loop's thread.
     ///   - milliseconds: how long from now; at least one tick of the wheel.
     public func setTimer(_ target: any TimerTarget, after milliseconds: UInt64) -> TimerID {
-        timers.set(target, at: now &+ milliseconds)
+        // Not from `now`, which may be long ago: a turn lasts as long as its jobs.
+        let (time, isNever) = Self.clock().addingReportingOverflow(milliseconds)
+        return timers.set(target, at: isNever ? .max : time)
     }
 
     /// Takes a timer back; nothing happens where it has fired already.
@@ -242,11 +243,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     private func fireTimers() {
-        timers.advance(to: now) { due.append($0) }
-        guard !due.isEmpty else { return }
-        // Taken out first: a target may set timers, and be called again for them only in a later turn.
-        let targets = due
-        due.removeAll(keepingCapacity: true)
-        for target in targets { target.timerFired() }
+        timers.advance(to: now)
+        while let target = timers.nextDue() { target.timerFired() }
     }
 }
