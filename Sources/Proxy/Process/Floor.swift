@@ -18,6 +18,7 @@ final class Floor {
     private let services: Services
     private let router: Router
     private let tlsSessions: TLSSessions?
+    private let authentication: LocalAuthentication?
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var lastComplaint: UInt64?
@@ -30,6 +31,7 @@ final class Floor {
         let options = services.options
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
         let map = services.mapSocket.map { Client(path: $0, deadline: .seconds(max(options.mapTimeout, 1)), on: loop.thread) }
+        authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
         router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))
     }
@@ -91,7 +93,9 @@ final class Floor {
     /// A session over an accepted connection.
     /// - Parameter note: what follows the addresses in the Connect line.
     func makeSession(_ channel: Channel, _ peer: SocketAddress, note: String = "") -> Session {
-        Session(channel, services: services, router: router, tlsSessions: tlsSessions, source: peer, note: note)
+        Session(
+            channel, services: services, router: router, authentication: authentication, tlsSessions: tlsSessions,
+            source: peer, note: note)
     }
 
     private func serve(_ descriptor: Int32, _ peer: SocketAddress) async {
