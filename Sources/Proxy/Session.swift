@@ -1,3 +1,4 @@
+import Authentication
 import Logging
 import Lookup
 import Loop
@@ -15,6 +16,7 @@ final class Session: Visitor {
     private let router: Router
     private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
+    private let memory: CapabilityMemory
     private let client: Stream
     private let source: SocketAddress
     private let destination: SocketAddress
@@ -27,12 +29,13 @@ final class Session: Visitor {
     /// A session over an accepted connection.
     init(
         _ channel: Channel, services: Services, router: Router, authentication: LocalAuthentication?,
-        tlsSessions: TLSSessions?, source: SocketAddress, note: String = ""
+        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, note: String = ""
     ) {
         self.services = services
         self.router = router
         self.authentication = authentication
         self.tlsSessions = tlsSessions
+        self.memory = memory
         self.source = source
         self.note = note
         destination = SocketAddress.of(channel.descriptor, peer: false)
@@ -137,8 +140,8 @@ final class Session: Visitor {
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
-                stream: server, options: options, identity: identity, host: place.host, port: address.port,
-                outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+                stream: server, options: options, identity: identity, host: place.host, address: address,
+                memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
             let dialogue = makeServer(back)

@@ -102,6 +102,8 @@ static void child(const char *path, char *const arguments[], char *const environ
     sigset_t none;
     struct sigaction standard = {.sa_handler = SIG_DFL};
     for (int number = 1; number < 65; number++) sigaction(number, &standard, NULL);
+    /* A SIGHUP sent before the program watches for it must not end it; blocked, it is queued although ignored. */
+    signal(SIGHUP, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 

@@ -84,7 +84,7 @@ final class LocalAuthentication {
         guard let address else { throw .unreachable("no path of a socket") }
         let channel: Channel
         do throws(ConnectError) {
-            channel = try await Channel.connect(to: address, on: thread, within: try Self.left(until: end))
+            channel = try await Channel.connect(to: address, on: thread, within: Self.left(until: end))
         } catch {
             if case .refused(let code) = error { throw .unreachable(code.description) }
             throw .late

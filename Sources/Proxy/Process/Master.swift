@@ -61,7 +61,17 @@ final class Master {
             try Authenticator.find(options, directories: providerDirectories(options))
         }
         Limits.raiseOpenFiles()
-        let listeners = try wrap { () throws(Listening.Failure) in try Listening.open(options) }
+        let listeners: [Int32]
+        do throws(Listening.Failure) {
+            listeners = try Listening.open(options)
+        } catch {
+            // Watched for in the log, too; whoever started the program sees the rest on the terminal.
+            let sink = (try? LogDestination(options.logFacility)).flatMap {
+                try? LogSink($0, name: options.programName, owner: identity)
+            }
+            sink?.write(.error, "Fatal error listening for connections.Exiting. \(error)")
+            throw Failure(error)
+        }
         guard !options.staysInForeground else {
             return try make(options, notes, arguments, directory, identity, listeners)
                 .serve(provider, authenticator) {}

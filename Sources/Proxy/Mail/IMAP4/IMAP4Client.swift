@@ -97,8 +97,8 @@ final class IMAP4Client: MailClient {
     }
 
     private func startTLS() async throws(SessionEnd) {
+        guard front.options.sslMode.contains(.tlsListen) else { return try await bad("STARTTLS disabled, mate") }
         guard !front.stream.isPrivate else { return try await bad("SSL already active, mate") }
-        guard front.capabilities.offersTLS else { return try await bad("STARTTLS disabled, mate") }
         guard !front.hasInjectedText else { return try await hangUp("Clear text behind STARTTLS, mate") }
         try await front.send("\(tag.text) OK Begin TLS negotiation now")
         try await front.startTLS()

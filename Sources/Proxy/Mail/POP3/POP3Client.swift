@@ -81,8 +81,9 @@ final class POP3Client: MailClient {
 
     private func answer(_ command: [UInt8], _ argument: [UInt8]?) async throws(SessionEnd) {
         let isSTLS = ASCII.equal(command, "STLS")
-        if isSTLS, !front.capabilities.offersTLS { return try await unknown(command[...], argument) }
+        if isSTLS, !front.options.sslMode.contains(.tlsListen) { return try await unknown(command[...], argument) }
         guard argument == nil else { return try await err("Mate, try: \(command.text)") }
+        if isSTLS, front.stream.isPrivate { return try await err("TLS already active, mate") }
         if ASCII.equal(command, "CAPA") {
             let items = Capabilities.pop3(front.options.popCapability, front.capabilities)
             try await front.send((["+OK Capability list follows, mate"] + items + ["."]).joined(separator: "\r\n"))
