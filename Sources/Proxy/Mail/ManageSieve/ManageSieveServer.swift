@@ -17,7 +17,7 @@ final class ManageSieveServer: MailServer {
         let greeting = try await readCapabilities("reading the greeting")
         try back.checkLoop(greeting.text)
         guard back.wantsStartTLS else { return }
-        guard offersTLS else { return try back.startTLSMissing() }
+        guard offersTLS else { return try back.startTLSMissing(.tlsMissing) }
         try await back.send(Array("STARTTLS\r\n".utf8), doing: "sending STARTTLS")
         let answer = try await read("waiting for the answer to STARTTLS")
         guard answer.kind == .ok else {
