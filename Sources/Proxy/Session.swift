@@ -1,3 +1,4 @@
+import Authentication
 import Logging
 import Lookup
 import Loop
@@ -13,6 +14,7 @@ final class Session: Visitor {
 
     private let services: Services
     private let router: Router
+    private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
     private let memory: CapabilityMemory
     private let client: Stream
@@ -26,11 +28,12 @@ final class Session: Visitor {
 
     /// A session over an accepted connection.
     init(
-        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, memory: CapabilityMemory,
-        source: SocketAddress, note: String = ""
+        _ channel: Channel, services: Services, router: Router, authentication: LocalAuthentication?,
+        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, note: String = ""
     ) {
         self.services = services
         self.router = router
+        self.authentication = authentication
         self.tlsSessions = tlsSessions
         self.memory = memory
         self.source = source
@@ -89,6 +92,9 @@ final class Session: Visitor {
                         "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
                 }
                 try await dialogue.refuse(error.refusal)
+                if error == .refused(.localAuthentication) {
+                    services.log.info("Local authentication failure for client: Allowing retry.")
+                }
                 logAuth(attempt, failure: error.refusal)
             }
         }
@@ -129,6 +135,7 @@ final class Session: Visitor {
         attempt.host = place.host
         attempt.port = place.port ?? options.outgoingPortText
 
+        if options.authenticateIn { try await authenticate(attempt.credentials, names) }
         let (server, address) = try await connect(place)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
@@ -151,6 +158,19 @@ final class Session: Visitor {
         } catch {
             server.close()
             throw error
+        }
+    }
+
+    /// `--authenticate_in`. The password is that of the authentication id, so this is the name that PAM gets.
+    private func authenticate(_ credentials: Credentials, _ names: UserName) async throws(ServerError) {
+        let name = names.form(of: credentials.authenticationID, for: .localAuthentication)
+        let verdict = await authentication?.check(user: name, password: credentials.password, client: source.host)
+        switch verdict ?? .unavailable("there is no authentication helper") {
+        case .accepted: return
+        case .refused: throw .refused(.localAuthentication)
+        case .unavailable(let reason):
+            services.log.error("Local authentication: \(Printable.text(reason.utf8)) (client \(route))")
+            throw .refused(.authenticationUnavailable)
         }
     }
 

@@ -103,7 +103,7 @@ public enum OptionList {
                 + #"to, \\ a backslash. Empty for the name as it is."#),
         .init(
             "authenticate_in", "a", .flag(\.authenticateIn), .users,
-            "Check name and password with PAM before the real server sees them.", .notYet),
+            "Check name and password with PAM before the real server sees them."),
         .init(
             "map_library", "M", .text("PROVIDER", \.mapLibrary), .users,
             "Who answers lookups: the short name or the path of a program, or unix:PATH for one that runs already. "
