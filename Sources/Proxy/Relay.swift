@@ -29,6 +29,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     private var finished = false
     /// Whether the real server is done and the client has been told.
     private var farewell = false
+    /// What the client hears last when the session was idle too long; nil for nothing.
+    var idleFarewell: [UInt8]?
     /// Called once, when the session is over.
     var onEnd: ((Relay) -> Void)?
 
@@ -106,6 +108,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         guard !finished else { return }
         if let idleLimit, thread.now - min(lastActivity, thread.now) >= idleLimit {
             if !down.ended { account.services.log.info("Timeout piping data.") }
+            // In the middle of something else it would only be taken for a part of that.
+            if let idleFarewell, down.isClear { _ = idleFarewell.withUnsafeBytes(client.write) }
             return finish(nil)
         }
         if let due = relogAt, due <= thread.now {

@@ -84,7 +84,7 @@ final class Session: Visitor {
                     throw .broken("")
                 }
                 logAuth(attempt, failure: nil)
-                return relay(server, attempt)
+                return relay(server, attempt, idleFarewell: dialogue.idleFarewell)
             } catch {
                 if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
                 if case .broken(let what) = error {
@@ -207,11 +207,13 @@ final class Session: Visitor {
 
     // MARK: Hand-over
 
-    private func relay(_ server: Stream, _ attempt: Attempt) -> Relay {
+    private func relay(_ server: Stream, _ attempt: Attempt, idleFarewell: [UInt8]?) -> Relay {
         client.transcript = nil
         let account = Relay.Account(services: services, record: record(of: attempt))
         let timeout = UInt64(clamping: options.timeout) &* 1000
-        return Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
+        let relay = Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
+        relay.idleFarewell = idleFarewell
+        return relay
     }
 
     /// What `--add_domain` appends; nil where there is nothing to append.
@@ -225,14 +227,16 @@ final class Session: Visitor {
     private func makeClient(_ front: Front) -> any MailClient {
         switch options.protocolName {
         case .imap4, .imap4s: IMAP4Client(front)
-        case .pop3, .pop3s, .managesieve: POP3Client(front)
+        case .pop3, .pop3s: POP3Client(front)
+        case .managesieve: ManageSieveClient(front)
         }
     }
 
     private func makeServer(_ back: Back) -> any MailServer {
         switch options.protocolName {
         case .imap4, .imap4s: IMAP4Server(back)
-        case .pop3, .pop3s, .managesieve: POP3Server(back)
+        case .pop3, .pop3s: POP3Server(back)
+        case .managesieve: ManageSieveServer(back)
         }
     }
 

@@ -52,6 +52,15 @@ final class Back {
         }
     }
 
+    /// Exactly so many bytes: a literal, whose size the caller has checked.
+    func bytes(_ count: Int, doing: StaticString) async throws(ServerError) -> [UInt8] {
+        do {
+            return try await stream.bytes(count)
+        } catch {
+            throw Self.explain(error, doing)
+        }
+    }
+
     /// Sends bytes at once.
     func send(_ bytes: [UInt8], doing: StaticString) async throws(ServerError) {
         do {

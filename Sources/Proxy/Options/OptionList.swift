@@ -6,9 +6,6 @@ public enum OptionList {
     /// All of them.
     public static let all = connections + dialogue + users + log + process + tls
 
-    /// Protocols that `--protocol` and program names may choose, but that this version does not speak yet.
-    static let notYet: Set<ProtocolName> = [.managesieve]
-
     private static let connections: [OptionDeclaration] = [
         .init(
             "protocol", "P",

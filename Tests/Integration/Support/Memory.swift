@@ -14,8 +14,8 @@ enum Memory {
             let columns = line.split(separator: " ")
             let ends = columns[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
             guard columns.count > 1, columns[1].hasPrefix("rw"), ends.count == 2 else { continue }
-            var bytes = [UInt8](repeating: 0, count: Int(ends[1] - ends[0]))
-            let count = pread(memory, &bytes, bytes.count, off_t(bitPattern: ends[0]))
+            var bytes = [UInt8](repeating: 0, count: Int(clamping: ends[1] &- ends[0]))
+            let count = pread(memory, &bytes, bytes.count, off_t(clamping: ends[0]))
             guard count > 0 else { continue }
             let data = Data(bytes[..<count])
             for (index, word) in words.enumerated() where data.range(of: Data(word.utf8)) != nil { found[index] = true }
