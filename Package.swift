@@ -21,6 +21,7 @@ let package = Package(
     products: [
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
+        .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
     ],
     dependencies: [
@@ -34,6 +35,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
         .target(name: "Loop", dependencies: ["CLinux", collections], swiftSettings: rules),
@@ -43,14 +45,19 @@ let package = Package(
             swiftSettings: rules),
         .target(name: "TLS", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux"], swiftSettings: rules),
+        .target(name: "Authentication", dependencies: ["Lookup"], swiftSettings: rules),
         .target(
-            name: "Proxy", dependencies: ["CLinux", "Daemon", "Lookup", "Loop", "TLS", collections, logging],
+            name: "Proxy",
+            dependencies: ["Authentication", "CLinux", "Daemon", "Lookup", "Loop", "TLS", collections, logging],
             swiftSettings: rules),
 
         // The programs.
         .executableTarget(name: "Perdition", dependencies: ["Proxy"], swiftSettings: rules),
         .executableTarget(
             name: "MapGDBM", dependencies: ["Daemon", "GDBM", "Lookup", arguments, logging], swiftSettings: rules),
+        .executableTarget(
+            name: "AuthPAM", dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", arguments, logging],
+            swiftSettings: rules),
         .executableTarget(name: "MakeGDBM", dependencies: ["GDBM", arguments], swiftSettings: rules),
 
         // Values first, then the loop over socket pairs, then real clients against real servers.
@@ -59,6 +66,7 @@ let package = Package(
         .testTarget(
             name: "LookupTests", dependencies: ["Lookup", "Loop", "CLinux"], exclude: ["socketmap.py"],
             swiftSettings: rules),
+        .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
             name: "MapTests", dependencies: ["GDBM", "Lookup", "Loop", "CLinux"], exclude: ["holder.py"],

@@ -13,8 +13,10 @@ public final class GDBMSource: Sendable {
         var snapshot: GDBMSnapshot?
         /// Whether the copy is to be replaced whatever the file looks like.
         var stale = false
-        /// The failure of the last try, since when there has been one, and when to try next (milliseconds).
+        /// The failure of the last try, and the state the file was in; nil where there was none.
         var failure: GDBMError?
+        var failed: FileIdentity?
+        /// Since when tries fail, and when to try again though the file looks the same (milliseconds).
         var failing: UInt64 = 0
         var nextTry: UInt64 = 0
     }
@@ -72,14 +74,16 @@ public final class GDBMSource: Sendable {
     private func refresh(_ state: inout State) -> Result<GDBMSnapshot, GDBMError> {
         while true {
             let now = Self.clock()
-            if let failure = state.failure, now < state.nextTry { return .failure(failure) }
-            if let snapshot = state.snapshot, !state.stale, snapshot.identity == FileIdentity(path: path),
+            let identity = FileIdentity(path: path)
+            if let failure = state.failure, state.failed == identity, now < state.nextTry { return .failure(failure) }
+            if let snapshot = state.snapshot, !state.stale, snapshot.identity == identity,
                 snapshot.settled || now < state.nextTry
             {
                 return .success(snapshot)
             }
-            let wait: (until: UInt64, reason: GDBMError)
-            do {
+            var wait = (until: Self.rebuildPatience, reason: GDBMError("\(path) is being rebuilt"))
+            var pause: UInt64 = 0
+            do throws(GDBMSnapshot.Failure) {
                 let snapshot = try GDBMSnapshot(of: path)
                 // A copy of a file changed this very moment is good for now, and taken again when it is at rest.
                 state = State(snapshot: snapshot, nextTry: now &+ UInt64(GDBMSnapshot.tick / 1_000_000))
@@ -88,14 +92,16 @@ public final class GDBMSource: Sendable {
                 switch error {
                 case .unsettled:
                     if let snapshot = state.snapshot { return .success(snapshot) }
-                    wait = (Self.rebuildPatience, GDBMError("\(path) is being rebuilt"))
                 case .broken(let reason):
                     wait = (state.snapshot == nil ? Self.patience : Self.replacementPatience, reason)
+                    // A large file that is broken is not copied all the time.
+                    pause = Self.pause + 4 * (Self.clock() - now)
                 }
             }
             if state.failing == 0 { state.failing = now }
             guard now < state.failing &+ wait.until else {
-                state = State(failure: wait.reason, failing: state.failing, nextTry: now &+ Self.pause)
+                state = State(
+                    failure: wait.reason, failed: identity, failing: state.failing, nextTry: now &+ pause)
                 return .failure(wait.reason)
             }
             usleep(UInt32(Self.pause) * 1000)

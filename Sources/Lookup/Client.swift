@@ -38,16 +38,16 @@ public final class Client {
     /// - Parameters:
     ///   - path: the Unix socket of the provider.
     ///   - map: the name of the map, the first word of each request.
-    ///   - deadline: the time after which a lookup is given up.
+    ///   - milliseconds: the time after which a lookup is given up.
     ///   - connections: how many there are at most.
     ///   - thread: the loop of the caller; everything here is called on it.
     public init(
-        path: String, map: String = "popmap", deadline: Duration = .seconds(5), connections: Int = 4,
+        path: String, map: String = "popmap", deadline milliseconds: UInt64 = 5000, connections: Int = 4,
         on thread: LoopThread
     ) {
         self.path = path
         self.map = Array(map.utf8)
-        self.deadline = UInt64(max(.zero, min(deadline, .seconds(86400))) / .milliseconds(1))
+        deadline = milliseconds
         self.limit = max(1, connections)
         self.thread = thread
     }

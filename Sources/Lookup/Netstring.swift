@@ -67,8 +67,8 @@ public struct Netstring: Sendable {
         return buffer[index..<end]
     }
 
-    /// Appends the start of a netstring; the caller appends as many bytes as it said, and a comma.
-    static func open(_ length: Int, in output: inout [UInt8]) {
+    /// Appends the start of a netstring of so many bytes; the caller appends those, and a comma.
+    public static func open(_ length: Int, in output: inout [UInt8]) {
         var divisor = 1
         while divisor <= length / 10 { divisor *= 10 }
         while divisor > 0 {

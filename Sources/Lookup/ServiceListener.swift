@@ -3,22 +3,25 @@ import Glibc
 import Loop
 
 /// The listening sockets of a provider: inherited ones stay, one made here is removed at the end.
-struct ServiceListener: Sendable {
+public struct ServiceListener: Sendable {
     /// A reason not to start.
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
+    public struct Failure: Error, CustomStringConvertible {
+        /// A sentence for the log.
+        public let description: String
     }
 
     /// Connections that may wait to be accepted: a whole proxy that comes back at once.
     static let backlog: Int32 = 1024
 
-    let descriptor: Int32
+    /// The listening end; non-blocking, close-on-exec.
+    public let descriptor: Int32
     /// Path of a socket made here; nil for an inherited one.
     let path: String?
 
     /// The sockets handed over by whoever started this program, from descriptor 3 on (`sd_listen_fds(3)`); the
     /// variables are removed. LISTEN_PID may be missing, but must be ours where it is set.
-    static func inherited() throws(Failure) -> [ServiceListener] {
+    /// - Throws: where the descriptors are not what the variables say.
+    public static func inherited() throws(Failure) -> [ServiceListener] {
         let count = environment("LISTEN_FDS")
         let process = environment("LISTEN_PID")
         _ = environment("LISTEN_FDNAMES")

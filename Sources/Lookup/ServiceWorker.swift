@@ -11,6 +11,8 @@ struct ServiceWorker<Map: Popmap> {
     private let pool: ServicePool
     private var map: Map
     private var reopenings = 0
+    /// Why the last lookup failed, as the log was told.
+    private var complaint: String?
     private let log = Logger(label: "lookup.service")
 
     init(_ pool: ServicePool, _ configuration: Map.Configuration) {
@@ -67,10 +69,20 @@ struct ServiceWorker<Map: Popmap> {
         }
         let answer = map.lookup(Array(request.key))
         switch answer {
-        case .temporary(let reason): log.debug("lookup failed for now: \(reason)")
-        case .permanent(let reason): log.debug("lookup failed: \(reason)")
-        case .found, .notFound: break
+        case .temporary(let reason), .permanent(let reason): complain(reason)
+        case .found, .notFound: complain(nil)
         }
         return answer
+    }
+
+    /// Logs when lookups begin to fail, fail for another reason, and work again; not each of them.
+    private mutating func complain(_ reason: String?) {
+        guard reason != complaint else { return }
+        complaint = reason
+        if let reason {
+            log.warning("lookups fail: \(reason)")
+        } else {
+            log.notice("lookups work again")
+        }
     }
 }

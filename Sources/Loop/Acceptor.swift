@@ -10,7 +10,9 @@ public final class Acceptor: ChannelHandler, TimerTarget {
 
     private let descriptor: Int32
     private let thread: LoopThread
+    /// Nil while it rests, and once it is stopped.
     private var channel: Channel?
+    private var pause: TimerID?
     private let accepted: (Int32, SocketAddress) -> Void
     private let failed: (Errno) -> Void
 
@@ -34,8 +36,15 @@ public final class Acceptor: ChannelHandler, TimerTarget {
 
     /// Accepts no more.
     public func stop() {
+        if let pause { thread.cancelTimer(pause) }
+        pause = nil
         channel?.release()
         channel = nil
+    }
+
+    private func takeARest() {
+        stop()
+        pause = thread.setTimer(self, after: Self.rest)
     }
 
     private func watch() throws(Errno) {
@@ -47,7 +56,8 @@ public final class Acceptor: ChannelHandler, TimerTarget {
 
     /// Connections wait.
     public func channelReady(_ channel: Channel) {
-        for _ in 0..<Self.burst {
+        // Whoever is handed a connection may stop us.
+        for _ in 0..<Self.burst where self.channel != nil {
             var storage = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let (connection, peer) = withUnsafeMutablePointer(to: &storage) { pointer in
@@ -72,8 +82,7 @@ public final class Acceptor: ChannelHandler, TimerTarget {
         case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH:
             return true
         default:
-            stop()
-            _ = thread.setTimer(self, after: Self.rest)
+            takeARest()
             failed(Errno(code))
             return false
         }
@@ -81,10 +90,11 @@ public final class Acceptor: ChannelHandler, TimerTarget {
 
     /// The rest is over.
     public func timerFired() {
+        pause = nil
         do throws(Errno) {
             try watch()
         } catch {
-            _ = thread.setTimer(self, after: Self.rest)
+            takeARest()
         }
     }
 }

@@ -4,8 +4,13 @@ import Synchronization
 
 /// A few threads for what can only be done by blocking, name resolution for one. They start when first needed.
 public final class BlockingPool: Sendable {
+    private struct Work {
+        let run: @Sendable () -> Void
+        let refuse: @Sendable () -> Void
+    }
+
     private struct State {
-        var work = Deque<@Sendable () -> Void>()
+        var work = Deque<Work>()
         var threads = 0
         var idle = 0
     }
@@ -15,14 +20,26 @@ public final class BlockingPool: Sendable {
     private let queueLimit: Int
     private let state = Mutex(State())
     private let signal: Signal
+    private let start: ThreadStart
+
+    /// How a thread is started; a test has others.
+    typealias ThreadStart = @Sendable (_ name: String, _ body: @escaping @Sendable () -> Void) throws(Errno) -> Void
 
     /// A pool without threads yet.
     /// - Parameters:
     ///   - name: of its threads, for `ps -L`.
     ///   - threads: how many at most.
     ///   - queue: how many pieces of work may wait; more are refused.
-    public init(name: String, threads: Int, queue: Int = 10_000) {
+    public convenience init(name: String, threads: Int, queue: Int = 10_000) {
+        self.init(name: name, threads: threads, queue: queue) { name, body throws(Errno) in
+            try startThread(name: name, body)
+        }
+    }
+
+    /// The same with another way to start threads.
+    init(name: String, threads: Int, queue: Int = 10_000, start: @escaping ThreadStart) {
         self.name = name
+        self.start = start
         limit = max(threads, 1)
         queueLimit = queue
         signal = Signal()
@@ -32,11 +49,16 @@ public final class BlockingPool: Sendable {
     /// - Returns: what `body` returned; nil where too much waits already, or no thread can be had.
     public func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value? {
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Value?, Never>) in
-            if !submit({ continuation.resume(returning: body()) }) { continuation.resume(returning: nil) }
+            submit(
+                Work {
+                    continuation.resume(returning: body())
+                } refuse: {
+                    continuation.resume(returning: nil)
+                })
         }
     }
 
-    private func submit(_ work: @escaping @Sendable () -> Void) -> Bool {
+    private func submit(_ work: Work) {
         enum Step { case full, queued, queuedAndStart }
         let step: Step = state.withLock { state in
             guard state.work.count < queueLimit else { return .full }
@@ -46,21 +68,28 @@ public final class BlockingPool: Sendable {
             return .queuedAndStart
         }
         switch step {
-        case .full: return false
+        case .full: work.refuse()
         case .queued: signal.post()
         case .queuedAndStart:
             do {
-                try startThread(name: name) { [self] in serve() }
+                try start(name) { [self] in serve() }
             } catch {
-                let stranded = state.withLock { state in
-                    state.threads -= 1
-                    return state.threads == 0 ? state.work.popLast() != nil : false
-                }
-                return !stranded
+                refuseWhatIsStranded()
             }
+            // One of the others does it where there is no new one.
             signal.post()
         }
-        return true
+    }
+
+    /// A thread could not be had; where there is no other either, nobody will ever come for what waits.
+    private func refuseWhatIsStranded() {
+        let stranded = state.withLock { state in
+            state.threads -= 1
+            guard state.threads == 0 else { return Deque<Work>() }
+            defer { state.work.removeAll() }
+            return state.work
+        }
+        for work in stranded { work.refuse() }
     }
 
     private func serve() {
@@ -71,7 +100,7 @@ public final class BlockingPool: Sendable {
                 state.idle -= 1
                 return state.work.popFirst()
             }
-            work?()
+            work?.run()
         }
     }
 }

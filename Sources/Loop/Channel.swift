@@ -10,7 +10,7 @@ public protocol ChannelHandler: AnyObject {
 /// A non-blocking descriptor of one loop, registered once, edge-triggered, until it is closed.
 ///
 /// An edge that arrives while nobody waits is latched in `readable` and `writable`; an attempt that would block, or
-/// moves less than was asked for, clears it. One reader and one writer may wait at a time.
+/// moves less than was asked for, clears it. One task may wait at a time.
 public final class Channel {
     /// The descriptor; -1 once closed.
     public private(set) var descriptor: Int32
@@ -24,8 +24,10 @@ public final class Channel {
     public private(set) var writable = true
     /// The peer has ended its direction, or the connection is broken: a short read no longer means "nothing left".
     private var ending = false
-    private var reader: UnsafeContinuation<Wakeup, Never>?
-    private var writer: UnsafeContinuation<Wakeup, Never>?
+    /// Whether the loop has promised the handler another turn.
+    var isRepeated = false
+    private var waitsToWrite = false
+    private var waiter: UnsafeContinuation<Wakeup, Never>?
     private var timer: TimerID?
     /// Told about readiness while nobody waits; nil while the channel is driven by `await`.
     public var handler: (any ChannelHandler)?
@@ -80,8 +82,7 @@ public final class Channel {
         descriptor = -1
         handler = nil
         stopTimer()
-        wake(&reader, .closed)
-        wake(&writer, .closed)
+        wake(.closed)
     }
 
     /// Ends our direction (`shutdown(2)`): the peer reads an end of file, and may go on sending.
@@ -97,9 +98,7 @@ public final class Channel {
     public func waitReadable(within milliseconds: UInt64?) async -> Wakeup {
         if readable { return .ready }
         if isClosed { return .closed }
-        startTimer(milliseconds)
-        defer { stopTimer() }
-        return await withUnsafeContinuation { reader = $0 }
+        return await wait(toWrite: false, within: milliseconds)
     }
 
     /// Suspends until the channel may be written.
@@ -107,14 +106,15 @@ public final class Channel {
     public func waitWritable(within milliseconds: UInt64?) async -> Wakeup {
         if writable { return .ready }
         if isClosed { return .closed }
-        startTimer(milliseconds)
-        defer { stopTimer() }
-        return await withUnsafeContinuation { writer = $0 }
+        return await wait(toWrite: true, within: milliseconds)
     }
 
-    private func startTimer(_ milliseconds: UInt64?) {
-        guard let milliseconds, milliseconds > 0 else { return }
-        timer = thread.setTimer(self, after: milliseconds)
+    private func wait(toWrite: Bool, within milliseconds: UInt64?) async -> Wakeup {
+        precondition(waiter == nil, "a channel has one who waits")
+        if let milliseconds, milliseconds > 0 { timer = thread.setTimer(self, after: milliseconds) }
+        defer { stopTimer() }
+        waitsToWrite = toWrite
+        return await withUnsafeContinuation { waiter = $0 }
     }
 
     private func stopTimer() {
@@ -123,7 +123,7 @@ public final class Channel {
         thread.cancelTimer(set)
     }
 
-    private func wake(_ waiter: inout UnsafeContinuation<Wakeup, Never>?, _ reason: Wakeup) {
+    private func wake(_ reason: Wakeup) {
         guard let continuation = waiter else { return }
         waiter = nil
         continuation.resume(returning: reason)
@@ -142,8 +142,7 @@ public final class Channel {
         }
         if events & linux_EPOLLIN != 0 { readable = true }
         if events & linux_EPOLLOUT != 0 { writable = true }
-        if readable { wake(&reader, .ready) }
-        if writable { wake(&writer, .ready) }
+        if waitsToWrite ? writable : readable { wake(.ready) }
         handler?.channelReady(self)
     }
 
@@ -201,8 +200,7 @@ extension Channel: TimerTarget {
     /// The time allowed for a wait is over.
     public func timerFired() {
         timer = nil
-        wake(&reader, .timedOut)
-        wake(&writer, .timedOut)
+        wake(.timedOut)
     }
 }
 

@@ -21,12 +21,12 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private let inbox = Mutex(Inbox())
     private let epoll: Int32
     private let alarm: Int32
-    private var owner: pthread_t
+    /// The thread in `run()`; 0 while there is none, so that nobody takes what is in the making for his own.
+    private let owner = Atomic<UInt>(0)
     private var jobs = Deque<UnownedJob>()
     private var channels: [Channel?] = []
     private var generation: UInt32 = 1
     private var timers: TimerWheel
-    private var due: [any TimerTarget] = []
     private var repeated: [Channel] = []
     private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
@@ -49,7 +49,6 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             close(epoll)
             throw error
         }
-        owner = pthread_self()
         now = Self.clock()
         timers = TimerWheel(now: now)
         scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
@@ -77,7 +76,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     /// Whether the caller runs on this loop's thread.
-    public var isCurrent: Bool { pthread_equal(pthread_self(), owner) != 0 }
+    public var isCurrent: Bool { UInt(pthread_self()) == owner.load(ordering: .relaxed) }
 
     /// What lives on this loop, put here and used by its own thread only.
     public var tenant: AnyObject?
@@ -116,7 +115,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     /// Runs the loop on the calling thread until `stop()`.
     public func run() {
-        owner = pthread_self()
+        owner.store(UInt(pthread_self()), ordering: .relaxed)
+        defer { owner.store(0, ordering: .relaxed) }
         var events = [linux_event](repeating: linux_event(), count: 256)
         while !stopped {
             runJobs()
@@ -162,7 +162,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     private func waitTime() -> Int32 {
         guard jobs.isEmpty, repeated.isEmpty else { return 0 }
-        guard let delay = timers.delay(from: now) else { return -1 }
+        guard let delay = timers.delay(from: Self.clock()) else { return -1 }
         return Int32(clamping: delay)
     }
 
@@ -210,6 +210,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     /// Calls a channel's handler again in the next turn, after everybody else: for a handler that stopped with work left.
     public func again(_ channel: Channel) {
+        guard !channel.isRepeated else { return }
+        channel.isRepeated = true
         repeated.append(channel)
     }
 
@@ -217,7 +219,10 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         guard !repeated.isEmpty else { return }
         let channels = repeated
         repeated.removeAll(keepingCapacity: true)
-        for channel in channels { channel.handler?.channelReady(channel) }
+        for channel in channels {
+            channel.isRepeated = false
+            channel.handler?.channelReady(channel)
+        }
     }
 
     // MARK: Timers
@@ -227,7 +232,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     ///   - target: who is called, once, on this loop's thread.
     ///   - milliseconds: how long from now; at least one tick of the wheel.
     public func setTimer(_ target: any TimerTarget, after milliseconds: UInt64) -> TimerID {
-        timers.set(target, at: now &+ milliseconds)
+        // Not from `now`, which may be long ago: a turn lasts as long as its jobs.
+        let (time, isNever) = Self.clock().addingReportingOverflow(milliseconds)
+        return timers.set(target, at: isNever ? .max : time)
     }
 
     /// Takes a timer back; nothing happens where it has fired already.
@@ -236,11 +243,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     private func fireTimers() {
-        timers.advance(to: now) { due.append($0) }
-        guard !due.isEmpty else { return }
-        // Taken out first: a target may set timers, and be called again for them only in a later turn.
-        let targets = due
-        due.removeAll(keepingCapacity: true)
-        for target in targets { target.timerFired() }
+        timers.advance(to: now)
+        while let target = timers.nextDue() { target.timerFired() }
     }
 }

@@ -43,6 +43,8 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
 
     /// A numeric address; nil where `host` is none. An IPv6 address may carry a scope (`fe80::1%eth0`).
     public init?(host: String, port: UInt16) {
+        // C would read it up to there.
+        guard !host.utf8.contains(0) else { return nil }
         var four = sockaddr_in()
         if inet_pton(AF_INET, host, &four.sin_addr) == 1 {
             four.sin_family = sa_family_t(AF_INET)
@@ -51,7 +53,7 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
             return
         }
         var six = sockaddr_in6()
-        let name = host.split(separator: "%", maxSplits: 1)
+        let name = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         guard let address = name.first, inet_pton(AF_INET6, String(address), &six.sin6_addr) == 1 else { return nil }
         six.sin6_family = sa_family_t(AF_INET6)
         six.sin6_port = port.bigEndian
@@ -67,7 +69,8 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
         self.init()
         let family = Int32(raw.pointee.sa_family)
         guard family == AF_INET || family == AF_INET6, length >= 16, length <= 28 else { return }
-        withUnsafeMutableBytes(of: &bytes) { unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: Int(length))) }
+        let source = unsafe UnsafeRawBufferPointer(start: raw, count: Int(length))
+        withUnsafeMutableBytes(of: &bytes) { unsafe $0.copyMemory(from: source) }
         self.length = UInt8(truncatingIfNeeded: length)
         unmap()
     }
@@ -83,7 +86,9 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
     private init<Raw>(copying raw: inout Raw, _ size: Int) {
         self.init()
         withUnsafeBytes(of: &raw) { source in
-            withUnsafeMutableBytes(of: &bytes) { unsafe $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: source.prefix(size))) }
+            withUnsafeMutableBytes(of: &bytes) { target in
+                unsafe target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source.prefix(size)))
+            }
         }
         length = UInt8(truncatingIfNeeded: size)
     }

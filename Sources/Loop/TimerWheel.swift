@@ -23,6 +23,8 @@ public struct TimerWheel {
     private static let slots = 256
     private static let rings = 3
     private static let nobody: Int32 = -1
+    /// Stands for a slot where an entry's time has come and nobody has taken it yet.
+    private static let isDue: Int32 = -2
 
     private struct Entry {
         var next = TimerWheel.nobody
@@ -39,6 +41,9 @@ public struct TimerWheel {
     private var heads = [Int32](repeating: nobody, count: rings * slots)
     /// One bit per slot that holds a timer, 4 words per ring.
     private var occupied = [UInt64](repeating: 0, count: rings * slots / 64)
+    /// Those whose time has come, in order; what is cancelled meanwhile is passed over.
+    private var due: [TimerID] = []
+    private var nextOfDue = 0
     private var tick: UInt64 = 0
     /// How many timers are set.
     public private(set) var count = 0
@@ -60,7 +65,8 @@ public struct TimerWheel {
             index = Int32(truncatingIfNeeded: entries.count)
             entries.append(Entry())
         }
-        let expires = (milliseconds &+ Self.millisecondsPerTick &- 1) / Self.millisecondsPerTick
+        let whole = milliseconds / Self.millisecondsPerTick
+        let expires = milliseconds % Self.millisecondsPerTick == 0 ? whole : whole + 1
         entries[Int(index)].expires = max(expires, tick &+ 1)
         entries[Int(index)].target = target
         place(index)
@@ -74,13 +80,12 @@ public struct TimerWheel {
         guard entries.indices.contains(index), entries[index].generation == timer.generation,
             entries[index].slot != Self.nobody
         else { return }
-        unlink(timer.index)
+        if entries[index].slot != Self.isDue { unlink(timer.index) }
         _ = release(timer.index)
     }
 
-    /// Moves the clock and calls whose time has come, in order of their ticks.
-    /// - Parameter take: is handed each target; called while the wheel is in use, so it must not change the wheel.
-    public mutating func advance(to milliseconds: UInt64, due take: (any TimerTarget) -> Void) {
+    /// Moves the clock; whose time has come stands ready for `nextDue()`, in order of their ticks.
+    public mutating func advance(to milliseconds: UInt64) {
         let now = milliseconds / Self.millisecondsPerTick
         guard now > tick else { return }
         if count == 0 {
@@ -98,11 +103,26 @@ public struct TimerWheel {
                 unlink(index)
                 if entries[Int(index)].expires > tick {
                     place(index)
-                } else if let target = release(index) {
-                    take(target)
+                } else {
+                    entries[Int(index)].slot = Self.isDue
+                    due.append(TimerID(index: index, generation: entries[Int(index)].generation))
                 }
             }
         }
+    }
+
+    /// Takes the next timer whose time has come. Until then it can be cancelled, by one taken before it for one; what is
+    /// set meanwhile is due only after another `advance(to:)`.
+    public mutating func nextDue() -> (any TimerTarget)? {
+        while nextOfDue < due.count {
+            let timer = due[nextOfDue]
+            nextOfDue += 1
+            guard entries[Int(timer.index)].generation == timer.generation else { continue }
+            return release(timer.index)
+        }
+        due.removeAll(keepingCapacity: true)
+        nextOfDue = 0
+        return nil
     }
 
     /// Milliseconds from `now` to the next moment at which `advance` has something to do; nil where no timer is set.
@@ -162,6 +182,7 @@ public struct TimerWheel {
         let target = entries[Int(index)].target
         entries[Int(index)].target = nil
         entries[Int(index)].generation &+= 1
+        entries[Int(index)].slot = Self.nobody
         free.append(index)
         count -= 1
         return target

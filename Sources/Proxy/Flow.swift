@@ -28,6 +28,9 @@ struct Flow {
     /// Bytes passed on so far.
     private(set) var count: UInt64 = 0
 
+    /// Whether everything that was read is passed on and more could follow.
+    var isClear: Bool { sent == pending.count && !ended }
+
     /// A flow that begins with what was read during the login.
     init(leftover: [UInt8]) {
         pending = leftover

@@ -12,6 +12,9 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         let record: LoginRecord
     }
 
+    /// Milliseconds a client gets to close its end after the real server has closed its own.
+    static let farewellTime: UInt64 = 5_000
+
     private let client: Stream
     private let server: Stream
     private let account: Account
@@ -24,6 +27,10 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     private var relogAt: UInt64?
     private var timer: TimerID?
     private var finished = false
+    /// Whether the real server is done and the client has been told.
+    private var farewell = false
+    /// What the client hears last when the session was idle too long; nil for nothing.
+    var idleFarewell: [UInt8]?
     /// Called once, when the session is over.
     var onEnd: ((Relay) -> Void)?
 
@@ -65,19 +72,32 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         guard !finished else { return }
         let before = up.count &+ down.count
         let upward = up.run(from: client, to: server)
-        let downward = up.ended && upward == .failed ? .failed : down.run(from: server, to: client)
+        let downward = down.run(from: server, to: client)
         if up.count &+ down.count != before { lastActivity = thread.now }
         switch (upward, downward) {
         case (.failed, _), (_, .failed): finish("Fatal error piping data. Exiting child.")
         case (.ended, .ended): finish(nil)
         case (.yielded, _), (_, .yielded): thread.again(client.channel)
+        case (_, .ended):
+            // Once: the shorter limit holds from now on.
+            guard !farewell else { break }
+            farewell = true
+            if let timer { thread.cancelTimer(timer) }
+            setTimer()
         default: break
         }
     }
 
+    /// Milliseconds without a byte that end the session: few once the real server is done, as there is nothing left that
+    /// the client could be waiting for.
+    private var idleLimit: UInt64? {
+        guard down.ended else { return timeout }
+        return min(timeout ?? Self.farewellTime, Self.farewellTime)
+    }
+
     /// One timer for both: the end of the idle time, which activity only moved, and the next Auth line.
     private func setTimer() {
-        let idleAt = timeout.map { lastActivity &+ $0 }
+        let idleAt = idleLimit.map { lastActivity &+ $0 }
         guard let next = [idleAt, relogAt].compactMap({ $0 }).min() else { return }
         timer = thread.setTimer(self, after: next - min(next, thread.now))
     }
@@ -86,8 +106,10 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     func timerFired() {
         timer = nil
         guard !finished else { return }
-        if let timeout, thread.now - min(lastActivity, thread.now) >= timeout {
-            account.services.log.info("Timeout piping data.")
+        if let idleLimit, thread.now - min(lastActivity, thread.now) >= idleLimit {
+            if !down.ended { account.services.log.info("Timeout piping data.") }
+            // In the middle of something else it would only be taken for a part of that.
+            if let idleFarewell, down.isClear { _ = idleFarewell.withUnsafeBytes(client.write) }
             return finish(nil)
         }
         if let due = relogAt, due <= thread.now {

@@ -1,3 +1,4 @@
+import Authentication
 import Logging
 import Lookup
 import Loop
@@ -13,7 +14,9 @@ final class Session: Visitor {
 
     private let services: Services
     private let router: Router
+    private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
+    private let memory: CapabilityMemory
     private let client: Stream
     private let source: SocketAddress
     private let destination: SocketAddress
@@ -25,12 +28,14 @@ final class Session: Visitor {
 
     /// A session over an accepted connection.
     init(
-        _ channel: Channel, services: Services, router: Router, tlsSessions: TLSSessions?, source: SocketAddress,
-        note: String = ""
+        _ channel: Channel, services: Services, router: Router, authentication: LocalAuthentication?,
+        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, note: String = ""
     ) {
         self.services = services
         self.router = router
+        self.authentication = authentication
         self.tlsSessions = tlsSessions
+        self.memory = memory
         self.source = source
         self.note = note
         destination = SocketAddress.of(channel.descriptor, peer: false)
@@ -79,7 +84,7 @@ final class Session: Visitor {
                     throw .broken("")
                 }
                 logAuth(attempt, failure: nil)
-                return relay(server, attempt)
+                return relay(server, attempt, idleFarewell: dialogue.idleFarewell)
             } catch {
                 if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
                 if case .broken(let what) = error {
@@ -87,6 +92,9 @@ final class Session: Visitor {
                         "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
                 }
                 try await dialogue.refuse(error.refusal)
+                if error == .refused(.localAuthentication) {
+                    services.log.info("Local authentication failure for client: Allowing retry.")
+                }
                 logAuth(attempt, failure: error.refusal)
             }
         }
@@ -127,12 +135,13 @@ final class Session: Visitor {
         attempt.host = place.host
         attempt.port = place.port ?? options.outgoingPortText
 
+        if options.authenticateIn { try await authenticate(attempt.credentials, names) }
         let (server, address) = try await connect(place)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
-                stream: server, options: options, identity: identity, host: place.host, port: address.port,
-                outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+                stream: server, options: options, identity: identity, host: place.host, address: address,
+                memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
             let dialogue = makeServer(back)
@@ -149,6 +158,19 @@ final class Session: Visitor {
         } catch {
             server.close()
             throw error
+        }
+    }
+
+    /// `--authenticate_in`. The password is that of the authentication id, so this is the name that PAM gets.
+    private func authenticate(_ credentials: Credentials, _ names: UserName) async throws(ServerError) {
+        let name = names.form(of: credentials.authenticationID, for: .localAuthentication)
+        let verdict = await authentication?.check(user: name, password: credentials.password, client: source.host)
+        switch verdict ?? .unavailable("there is no authentication helper") {
+        case .accepted: return
+        case .refused: throw .refused(.localAuthentication)
+        case .unavailable(let reason):
+            services.log.error("Local authentication: \(Printable.text(reason.utf8)) (client \(route))")
+            throw .refused(.authenticationUnavailable)
         }
     }
 
@@ -185,11 +207,13 @@ final class Session: Visitor {
 
     // MARK: Hand-over
 
-    private func relay(_ server: Stream, _ attempt: Attempt) -> Relay {
+    private func relay(_ server: Stream, _ attempt: Attempt, idleFarewell: [UInt8]?) -> Relay {
         client.transcript = nil
         let account = Relay.Account(services: services, record: record(of: attempt))
         let timeout = UInt64(clamping: options.timeout) &* 1000
-        return Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
+        let relay = Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
+        relay.idleFarewell = idleFarewell
+        return relay
     }
 
     /// What `--add_domain` appends; nil where there is nothing to append.
@@ -203,14 +227,16 @@ final class Session: Visitor {
     private func makeClient(_ front: Front) -> any MailClient {
         switch options.protocolName {
         case .imap4, .imap4s: IMAP4Client(front)
-        case .pop3, .pop3s, .managesieve: POP3Client(front)
+        case .pop3, .pop3s: POP3Client(front)
+        case .managesieve: ManageSieveClient(front)
         }
     }
 
     private func makeServer(_ back: Back) -> any MailServer {
         switch options.protocolName {
         case .imap4, .imap4s: IMAP4Server(back)
-        case .pop3, .pop3s, .managesieve: POP3Server(back)
+        case .pop3, .pop3s: POP3Server(back)
+        case .managesieve: ManageSieveServer(back)
         }
     }
 

@@ -35,7 +35,7 @@ try:
     mailbox.pass_("wrong")
     sys.exit("failed: a wrong password is accepted")
 except poplib.error_proto as error:
-    check("a wrong password", str(error).startswith("b'-ERR failed: Re-Authentication Failure"))
+    check("a wrong password", "-ERR [AUTH] failed: Re-Authentication Failure" in str(error))
 mailbox.user(user)
 mailbox.pass_(password)
 check("another try on the same connection", mailbox.stat()[0] == 1)

@@ -8,7 +8,7 @@ FIELDS = {
     "name": str, "about": str, "program": str, "options": (str, list), "auto": bool, "config": str, "etc": dict,
     "files": dict, "popmap": str, "hosts": str, "pam": str, "client": (str, list), "each": list, "real": list,
     "inetd": bool, "detach": bool, "ready": int, "log": str, "wait": (int, float), "protocol": str,
-    "host": str, "port": int, "linger": (int, float), "map": str, "fds": dict, "groups": list, "undefined": dict,
+    "host": str, "port": int, "linger": (int, float), "map": str, "fds": dict, "groups": list, "undefined": dict, "wire": bool, "repeats": bool,
 }
 REAL_FIELDS = {
     "name": str, "address": str, "port": int, "protocol": str, "tls": bool, "cert": str, "greeting": str,

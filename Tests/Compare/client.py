@@ -14,7 +14,7 @@ class Connection:
 
     def __init__(self, label, host, port, source, record):
         self.label, self.record = label, record
-        self.pending, self.ended = b"", False
+        self.pending, self.ended, self.greeted = b"", False, False
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.socket.settimeout(5)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,7 +74,8 @@ class Connection:
                 if line.startswith(prefix):
                     elapsed = time.monotonic() - start
                     # Pauses are of three seconds and more; a busy machine is not to be taken for one.
-                    if elapsed > 2.5:
+                    # How soon a greeting comes says how busy a program that has just been started is.
+                    if elapsed > 2.5 and self.greeted:
                         self.say(" after a pause" if elapsed < 5.5 else " after a long pause")
                     return
             if not self.fill(start + wait):
@@ -104,6 +105,7 @@ class Connection:
             self.say(" still open")
 
     def send(self, data):
+        self.greeted = True
         if self.ended:
             return
         self.say(f"> {shown(data)}")

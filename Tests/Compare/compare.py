@@ -4,8 +4,8 @@
     compare.py --ours FOLDER [--original /usr/sbin] [case…]    names may hold * and ?
     compare.py --self [case…]                                  the original against itself: nothing may differ
 
-A difference must have its row in docs/COMPATIBILITY.md and its rule in differences.toml; one that has none fails, and
-so does a row that no longer shows. Needs root (namespaces, and a program that gives up root) and openssl(1).
+A difference must have its row in docs/COMPATIBILITY.md and be written down in differences.txt (--accept does it) or be
+explained by a rule of differences.toml; one that is not fails, and so does a row that no longer shows. Needs root (namespaces, and a program that gives up root) and openssl(1).
 """
 
 import argparse
@@ -89,8 +89,15 @@ class Comparison:
     def __init__(self, arguments):
         self.arguments = arguments
         self.cases = casefile.load(HERE / "cases")
-        undefined = {case["undefined"]["row"] for case in self.cases if "undefined" in case}
-        self.rules = differences.Rules(HERE / "differences.toml", differences.table_rows(TABLE), undefined)
+        self.order = {case["name"]: number for number, case in enumerate(self.cases)}
+        self.written = differences.Written(HERE / "differences.txt")
+        unknown = set(self.written.blocks) - set(self.order)
+        if unknown:
+            raise differences.Mistake(f"differences.txt: no case is called {', '.join(sorted(unknown))}")
+        named = self.written.named() | {case["undefined"]["row"] for case in self.cases if "undefined" in case}
+        if arguments.accept:
+            named |= set(differences.table_rows(TABLE))
+        self.rules = differences.Rules(HERE / "differences.toml", differences.table_rows(TABLE), named)
         if arguments.cases:
             self.cases = [
                 case for case in self.cases
@@ -146,6 +153,12 @@ class Comparison:
                 result["open"][view] = lines
             if rows:
                 result["rows"][view] = sorted(set(rows))
+        rows = self.written.explains(name, result["open"])
+        if rows:
+            result["open"] = {}
+            result["rows"]["as written"] = rows
+            for row in rows:
+                self.rules.show(row)
         return result
 
     def report(self, found, unsteady, seconds):
@@ -154,16 +167,23 @@ class Comparison:
             result = found[case["name"]]
             if self.arguments.show:
                 self.show(case, result["views"])
-            if result["open"]:
+            if result["open"] and self.arguments.accept:
+                self.written.accept(case["name"], self.arguments.accept.split(","), result["open"])
+            elif result["open"]:
                 failed += 1
                 print(f"DIFFERS  {case['name']}" + (f": {case['about']}" if "about" in case else ""))
                 for view, lines in result["open"].items():
                     print(f"  {view}:")
                     for line in lines:
                         print(f"    {line}")
+            elif case["name"] in self.written.blocks and "as written" not in result["rows"] and not self.arguments.self:
+                failed += 1
+                print(f"NO LONGER DIFFERS  {case['name']}, though differences.txt says so")
             elif result["rows"] and self.arguments.verbose:
                 rows = "; ".join(f"{view}: {', '.join(rows)}" for view, rows in result["rows"].items())
                 print(f"explained  {case['name']}: {rows}")
+        if self.arguments.accept:
+            self.written.save(self.order)
         for name in unsteady:
             print(f"UNSTEADY  {name}: differed once, and not again")
         stale = []
@@ -199,11 +219,15 @@ def main():
     parser.add_argument("--jobs", type=int, default=24, help="runs at the same time")
     parser.add_argument("--once", action="store_true", help="do not repeat cases that differ")
     parser.add_argument("--show", action="store_true", help="print every view in full")
+    parser.add_argument(
+        "--accept", metavar="ROW[,ROW…]", help="write what the named cases differ in down, for these rows of the table")
     parser.add_argument("--verbose", action="store_true", help="print explained differences too")
     parser.add_argument("cases", nargs="*", help="names of cases or of case files")
     arguments = parser.parse_args()
     if bool(arguments.ours) == arguments.self:
         parser.error("either --ours FOLDER or --self")
+    if arguments.accept and not arguments.cases:
+        parser.error("--accept needs the names of cases")
     if os.geteuid() != 0:
         sys.exit("needs root: the programs start as root, and each case has namespaces of its own")
     try:

@@ -5,7 +5,7 @@ import fnmatch
 import re
 import tomllib
 
-VIEWS = ("client", "real", "log", "exit")
+VIEWS = ("client", "real", "wire", "log", "exit")
 
 
 class Mistake(Exception):
@@ -51,6 +51,50 @@ class Rule:
         return view in self.views and any(fnmatch.fnmatchcase(case, each) for each in self.cases)
 
 
+class Written:
+    """differences.txt: for each case that differs, its rows and every line that may differ, and no other."""
+
+    def __init__(self, path):
+        self.path, self.blocks = path, {}
+        case = view = None
+        for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
+            if line.startswith("== "):
+                case, _, rows = line[3:].partition(": ")
+                if case in self.blocks or not rows:
+                    raise Mistake(f"{path.name}:{number}: {case} is there twice or has no row")
+                self.blocks[case] = {"rows": rows.split(", "), "views": {}}
+            elif line in VIEWS:
+                view = self.blocks[case]["views"].setdefault(line, [])
+            elif line[:2] in ("- ", "+ ", "  "):
+                view.append(line)
+            elif line and not line.startswith("#"):
+                raise Mistake(f"{path.name}:{number}: neither a case, nor a view, nor a line of one")
+
+    def named(self):
+        return {row for block in self.blocks.values() for row in block["rows"]}
+
+    def explains(self, case, views):
+        """The rows, if exactly this was written down."""
+        block = self.blocks.get(case)
+        return block["rows"] if block and block["views"] == views else None
+
+    def accept(self, case, rows, views):
+        self.blocks[case] = {"rows": rows, "views": views}
+
+    def save(self, order):
+        """Writes all blocks, in the order of the cases."""
+        head = [line for line in self.path.read_text("utf-8").split("\n") if line.startswith("#")]
+        lines = head + [""]
+        for case in sorted(self.blocks, key=lambda case: order.get(case, len(order))):
+            block = self.blocks[case]
+            lines.append(f"== {case}: {', '.join(block['rows'])}")
+            for view in VIEWS:
+                if view in block["views"]:
+                    lines += [view, *block["views"][view]]
+            lines.append("")
+        self.path.write_text("\n".join(lines), "utf-8")
+
+
 class Rules:
     def __init__(self, path, rows, named_by_cases):
         with open(path, "rb") as file:
@@ -85,26 +129,54 @@ class Rules:
                         rule.used += 1
                         rows.append(rule.row)
                         break
-        lines = []
+        whole = self.compare(case, view, original, ours)
+        if whole[0]:
+            # Lines that may go or come, wherever they stand, taken out first: what is left is easier to tell apart.
+            shorter, taken = self.without_explained(case, view, original, ours)
+            rest = self.compare(case, view, *shorter)
+            if len(rest[0]) < len(whole[0]):
+                whole = (rest[0], rest[1] + taken)
+        for rule in whole[1]:
+            rule.used += 1
+        return whole[0], rows + [rule.row for rule in whole[1]]
+
+    def without_explained(self, case, view, original, ours):
+        kept, taken = [], []
+        for sign, lines, others in (("-", original, ours), ("+", ours, original)):
+            others = list(others)
+            left = []
+            for line in lines:
+                if line in others:
+                    others.remove(line)
+                    left.append(line)
+                    continue
+                rule = self.rule_for(case, view, sign, line)
+                if rule:
+                    taken.append(rule)
+                else:
+                    left.append(line)
+            kept.append(left)
+        return kept, taken
+
+    def compare(self, case, view, original, ours):
+        lines, rules = [], []
         matcher = difflib.SequenceMatcher(None, original, ours, autojunk=False)
         for what, first, last, start, end in matcher.get_opcodes():
             if what == "equal":
                 continue
-            left = [("-", line) for line in original[first:last]]
-            left += [("+", line) for line in ours[start:end]]
+            changed = [("-", line) for line in original[first:last]] + [("+", line) for line in ours[start:end]]
             open_lines = []
-            for sign, line in left:
+            for sign, line in changed:
                 rule = self.rule_for(case, view, sign, line)
                 if rule:
-                    rule.used += 1
-                    rows.append(rule.row)
+                    rules.append(rule)
                 else:
                     open_lines.append(f"{sign} {line}")
             if open_lines:
                 if first and not lines:
                     lines.append(f"  {original[first - 1]}")
                 lines += open_lines
-        return lines, rows
+        return lines, rules
 
     def show(self, row):
         """A case showed a difference of this row without a rule."""

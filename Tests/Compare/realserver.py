@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-from text import decode, shown_line
+from text import decode, shown, shown_line
 
 PORTS = {"imap": 143, "pop": 110, "sieve": 4190}
 SECURE_PORTS = {"imap": 993, "pop": 995, "sieve": 4190}
@@ -65,10 +65,15 @@ class RealSession(threading.Thread):
         super().__init__(daemon=True)
         self.server, self.socket = server, connection
         self.pending, self.record, self.over, self.counts = b"", [], False, {}
-        self.user = None
+        self.user, self.wire = None, []
 
     def say(self, text):
         self.record.append(text)
+        self.wire.append(text)
+
+    def say_meaning(self, text, start):
+        """In place of the lines since `start`: how a name is quoted is for the cases that compare the wire itself."""
+        self.record[start:] = [text]
 
     def run(self):
         try:
@@ -171,15 +176,23 @@ class RealSession(threading.Thread):
             raise Gone
 
     def allowed(self, user, password):
-        return password == self.server.password and self.server.user in (None, user)
+        if password != self.server.password or self.server.user not in (None, user):
+            return False
+        self.user = user
+        return True
 
     def imap(self):
         while True:
+            start = len(self.record)
             tag, _, rest = self.line().partition(" ")
+            if self.user is None:
+                self.say_meaning(f"< tag {shown(rest.encode('latin-1'))}", start)
             command, _, rest = rest.partition(" ")
             command = command.upper()
             if command == "LOGIN":
                 arguments = self.imap_arguments(rest)
+                told = ", ".join(shown(each.encode("latin-1")) for each in arguments)
+                self.say_meaning(f"< tag LOGIN of {told}", start)
                 verdict = len(arguments) == 2 and self.allowed(*arguments)
                 self.answer("LOGGED IN" if verdict else "REFUSED", tag=tag)
             elif command == "AUTHENTICATE":
@@ -275,9 +288,19 @@ class RealServer(threading.Thread):
             self.sessions.append(session)
             session.start()
 
-    def view(self, in_order):
-        """What each connection brought; several clients at once arrive in any order, so theirs go by their text."""
-        views = [session.record + ([] if session.over else [" open at the end"]) for session in self.sessions]
+    def views(self, in_order):
+        """What each connection brought, in meaning and to the letter.
+
+        Several clients at once arrive in any order, so theirs go by their text.
+        """
+        for session in self.sessions:
+            if not session.over:
+                session.say(" open at the end")
+        both = [[session.record for session in self.sessions], [session.wire for session in self.sessions]]
         if not in_order:
-            views.sort()
-        return [f"{self.name}#{number}{line}" for number, view in enumerate(views, 1) for line in view]
+            both = [sorted(records) for records in both]
+        return [
+            [
+                f"{self.name}#{number if in_order else 'n'}{line}"
+                for number, record in enumerate(records, 1) for line in record
+            ] for records in both]

@@ -105,6 +105,28 @@ import Testing
                 == flavour.refusal("Connection Negotiation Failure"))
     }
 
+    @Test(arguments: [
+        (Flavour.imap4, "flim NO [UNAVAILABLE] later"), (.pop3, "-ERR [SYS/TEMP] later"),
+        (.pop3, "-ERR [IN-USE] later"),
+    ])
+    func aServerThatCannotTellNowIsNotAWrongPassword(_ flavour: Flavour, _ refusal: String) throws {
+        let server = try FakeServer { session in
+            switch flavour {
+            case .imap4:
+                try session.say("* OK ready")
+                while let (tag, words) = try session.imapCommand() {
+                    if words.first == "LOGIN" { try session.say(refusal.replacing("flim", with: tag)) }
+                    if words.first == "CAPABILITY" { try session.say("* CAPABILITY IMAP4rev1\r\n\(tag) OK") }
+                }
+            case .pop3:
+                try session.say("+OK ready")
+                while let line = try session.lineOrEnd() { try session.say(line.hasPrefix("PASS") ? refusal : "+OK") }
+            }
+        }
+        let client = try Perdition(flavour, ["--outgoing_server", "127.0.0.1:\(server.port)"]).client()
+        #expect(try client.logIn(flavour) == flavour.refusal("Real server unavailable"))
+    }
+
     @Test func aRefusedNameIsNotFollowedByThePassword() throws {
         let server = try FakeServer { session in
             try session.say("* OK ready")
@@ -115,9 +137,11 @@ import Testing
             }
         }
         let client = try Perdition(.imap4, ["--outgoing_server", "127.0.0.1:\(server.port)"]).client()
-        let answer = try client.login("joe", "secret")
-        #expect(answer.hasPrefix("a NO"))
-        #expect(!server.received.contains { $0.contains("secret") })
+        // Quotes in them make literals of both.
+        try client.send("a LOGIN {4+}\r\njo\"e {7+}\r\nse\"cret\r\n")
+        #expect(try client.line().hasPrefix("a NO"))
+        #expect(server.received.contains { $0.hasSuffix("LOGIN {4}") })
+        #expect(!server.received.contains { $0.contains("cret") })
     }
 
     /// A client must be told, and not that its password is wrong; the proxy goes on.

@@ -118,6 +118,20 @@ import Testing
         #expect(try client.rest().isEmpty)
     }
 
+    @Test(arguments: Flavour.allCases) func aClientThatDoesNotFollowTheServerIsLeftBehind(_ flavour: Flavour) throws {
+        let server = try FakeServer.mail(flavour)
+        let proxy = try Perdition(flavour, ["--outgoing_server", "127.0.0.1:\(server.port)"])
+        let client = try proxy.client()
+        let path = try client.path()
+        #expect(try client.logIn(flavour) == flavour.success)
+        #expect(try client.ask("QUIT") == "bye")
+        #expect(try client.rest().isEmpty)
+        // The client keeps its end open, and the idle timeout is far away.
+        let line = try proxy.message(within: 60) { $0.hasPrefix("Closing session: \(path) ") }
+        #expect(!line.isEmpty && !proxy.messages.contains("Timeout piping data."))
+        try eventually("both ends are closed") { server.openConnections == 0 }
+    }
+
     @Test func muchDataFlowsBothWaysAtOnce() throws {
         let size = 8_000_000
         let server = try FakeServer.mail(.imap4) { session in

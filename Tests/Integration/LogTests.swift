@@ -16,6 +16,7 @@ import Testing
         #expect(try client.ask("hello") == "you said hello")
         #expect(try client.ask("QUIT") == "bye")
         #expect(try client.rest().isEmpty)
+        client.hangUp()
         _ = try proxy.message { $0.hasPrefix("Closing session: \(path) ") }
         let about = proxy.messages.filter { $0.contains(path) }
         #expect(
@@ -40,7 +41,7 @@ import Testing
         let proxy = try Perdition(.imap4, popmap: Popmap(["joe:127.0.0.1:\(port)"]))
         let client = try proxy.client()
         let path = try client.path()
-        #expect(try client.login("joe", password) == "a NO failed: \(reason)")
+        #expect(try client.login("joe", password) == Flavour.imap4.refusal(reason))
         let line = try proxy.message { $0.hasPrefix("Auth: \(path)") }
         #expect(
             line == "Auth: \(path) client-secure=plaintext authorisation_id=NONE authentication_id=\"joe\" "

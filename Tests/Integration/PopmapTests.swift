@@ -52,11 +52,9 @@ import Testing
         let answer = try client.logIn(.imap4, within: 60)
         #expect(answer.hasPrefix("a NO ") && !answer.contains("Re-Authentication"), "nobody is there yet: \(answer)")
         let provider = try ChildProcess(
-            Programs.gdbmProvider.get(), ["--socket", "unix:\(socket)", "--map_library_opt", popmap.path],
+            Programs.gdbmProvider.get(), ["--socket", socket, "--socket_mode", "0666", "-m", popmap.path, "-F", "-"],
             log: popmap.directory.file("log"))
         try eventually("the provider listens") { access(socket, F_OK) == 0 || provider.hasEnded }
-        chmod(popmap.directory.path, 0o755)
-        chmod(socket, 0o666)
         try eventually("the login works as soon as the provider is there", within: 60) {
             try client.logIn(.imap4, within: 60) == "a OK You are so in"
         }
@@ -67,10 +65,9 @@ import Testing
         let popmap = try Popmap(["joe:127.0.0.1:143", "jane:joan@10.0.0.1"])
         let socket = popmap.directory.file("map.socket")
         let provider = try ChildProcess(
-            Programs.gdbmProvider.get(), ["--socket", "unix:\(socket)", "--map_library_opt", popmap.path],
+            Programs.gdbmProvider.get(), ["--socket", socket, "--socket_mode", "0666", "-m", popmap.path, "-F", "-"],
             log: popmap.directory.file("log"))
         try eventually("the provider listens") { access(socket, F_OK) == 0 || provider.hasEnded }
-        chmod(socket, 0o666)
         func ask(_ key: String) throws -> (status: Int32, output: String) {
             try ChildProcess.run(Programs.debian("postmap"), ["-q", key, "socketmap:unix:\(socket):popmap"])
         }

@@ -92,7 +92,7 @@ struct ClientTests {
     @Test func withoutAServerItIsTemporary() async throws {
         let path = path
         let answer = try await onLoop { loop in
-            let client = Client(path: path, deadline: .milliseconds(200), on: loop.thread)
+            let client = Client(path: path, deadline: 200, on: loop.thread)
             return await client.lookUp(Array("joe".utf8))
         }
         guard case .temporary(let reason) = answer else {
@@ -105,7 +105,7 @@ struct ClientTests {
     @Test func aServerThatComesInTimeAnswersThoseWhoWait() async throws {
         let path = path
         async let answers = onLoop { loop in
-            let client = Client(path: path, deadline: .seconds(20), on: loop.thread)
+            let client = Client(path: path, deadline: 20_000, on: loop.thread)
             defer { client.close() }
             return await Self.ask(client, ["joe", "nobody", "joe"], loop)
         }
@@ -123,7 +123,7 @@ struct ClientTests {
         let path = path
         let answers = try await onLoop { loop in
             nonisolated(unsafe) let (client, tally) = (
-                Client(path: path, deadline: .seconds(1), connections: 1, on: loop.thread), Tally(2)
+                Client(path: path, deadline: 1_000, connections: 1, on: loop.thread), Tally(2)
             )
             defer { client.close() }
             loop.start { _ in
@@ -171,7 +171,7 @@ struct ClientTests {
                 Issue.record("\($0)")
             }
             defer { acceptor.stop() }
-            let client = Client(path: path, deadline: .seconds(1), on: loop.thread)
+            let client = Client(path: path, deadline: 1_000, on: loop.thread)
             defer { client.close() }
             return (await client.lookUp(Array("joe".utf8)), counter.count)
         }
@@ -207,7 +207,7 @@ struct ClientTests {
         defer { server.stop() }
         try await eventually("the server", isServed)
         let answers = try await onLoop { loop in
-            let client = Client(path: path, deadline: .seconds(30), connections: 1, on: loop.thread)
+            let client = Client(path: path, deadline: 30_000, connections: 1, on: loop.thread)
             defer { client.close() }
             return await Self.ask(client, (0..<50).map { "user\($0)" }, loop)
         }

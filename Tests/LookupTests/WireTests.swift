@@ -44,6 +44,50 @@ struct WireTests {
         #expect(decoder.pending <= 7)
     }
 
+    @Test(arguments: 0..<20)
+    func nonsenseIsTheSameHoweverItIsCut(seed: Int) {
+        var random = Dice(state: UInt64(seed) &* 0x9e37_79b9_7f4a_7c15 | 1)
+        for _ in 0..<200 {
+            var bytes = Array("12:popmap hello,0:,7:popmap ,3:a,b,".utf8)
+            for _ in 0..<Int.random(in: 0...4, using: &random) {
+                let place = Int.random(in: 0..<bytes.count, using: &random)
+                bytes[place] = Array("0123456789:,-x \0".utf8).randomElement(using: &random) ?? 0
+            }
+            func outcome(_ chunk: Int) -> (found: [[UInt8]], error: WireError?, pending: Int) {
+                var decoder = Netstring(limit: 100)
+                var found: [[UInt8]] = []
+                for start in stride(from: 0, to: bytes.count, by: chunk) {
+                    bytes[start..<min(start + chunk, bytes.count)].withUnsafeBytes { decoder.append($0) }
+                    do {
+                        while let payload = try decoder.next() {
+                            found.append(Array(payload))
+                            _ = Wire.request(payload)
+                            _ = Wire.answer(payload)
+                        }
+                    } catch {
+                        return (found, error, 0)
+                    }
+                }
+                return (found, nil, decoder.pending)
+            }
+            let whole = outcome(.max - 100)
+            let cut = outcome(Int.random(in: 1...9, using: &random))
+            #expect(whole == cut, "\(bytes)")
+        }
+    }
+
+    /// Random numbers that are the same each time.
+    private struct Dice: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            return state
+        }
+    }
+
     @Test func theLongestPayloadPasses() throws {
         let text = String(repeating: "x", count: 100)
         #expect(try decode("100:\(text),", chunk: 9) == [text])

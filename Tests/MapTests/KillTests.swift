@@ -34,7 +34,7 @@ struct KillTests {
         let path = scratch.file("socket")
         loop.start { loop in
             // It stays on this loop, which the compiler cannot see.
-            nonisolated(unsafe) let client = Client(path: path, deadline: .seconds(30), on: loop.thread)
+            nonisolated(unsafe) let client = Client(path: path, deadline: 30_000, on: loop.thread)
             for session in 0..<20 {
                 loop.start { _ in
                     var number = session

@@ -92,15 +92,10 @@ import Testing
         _ = try parseOptions(arguments)
     }
 
-    @Test func refusesProtocolsThatDoNotWorkYet() {
-        for name in OptionList.notYet {
-            let message =
-                "perdition.\(name.fileName): --protocol \(name.logName) is not available in this version: "
-                + "use POP3 or IMAP4"
-            #expect(throws: OptionError(message)) {
-                try parseOptions([], program: "perdition.\(name.fileName)", all: false)
-            }
-        }
+    @Test(arguments: ProtocolName.allCases)
+    func everyProtocolWorks(name: ProtocolName) throws {
+        let options = try parseOptions([], program: "perdition.\(name.fileName)", all: false)
+        #expect(options.protocolName == name)
     }
 
     // MARK: Values
@@ -136,7 +131,7 @@ import Testing
 
     @Test func deprecatedNamesLeaveANote() throws {
         let parser = OptionParser(
-            list: OptionList.all, notYet: [], directory: "/",
+            list: OptionList.all, directory: "/",
             files: OptionFiles { _ in .bytes(Array("\ncapability X\n".utf8)) })
         guard case .serve(_, let notes) = try parser.parse(["perdition", "-f", "/c.conf", "--server_ok_line"]) else {
             Issue.record("it prints")

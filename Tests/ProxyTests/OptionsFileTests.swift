@@ -98,10 +98,6 @@ import Testing
             "\nauthenticate_in\n",
             "perdition: /c.conf:2: --authenticate_in is not available in this version: leave it out"
         ),
-        (
-            "protocol imap4s\n",
-            "perdition: /c.conf:1: --protocol IMAP4S is not available in this version: use POP3 or IMAP4"
-        ),
     ]
 
     @Test(arguments: refused)
@@ -137,7 +133,7 @@ import Testing
     func fileRead(_ program: String, _ arguments: [String] = [], files: [String: String]) throws(OptionError) -> String?
     {
         let parser = OptionParser(
-            list: OptionList.all, notYet: [], directory: "/home",
+            list: OptionList.all, directory: "/home",
             files: OptionFiles { path in files[path].map { .bytes(Array($0.utf8)) } ?? .absent })
         guard case .serve(let options, _) = try parser.parse([program] + arguments) else { return nil }
         return options.configFile
@@ -172,7 +168,7 @@ import Testing
 
     @Test func aFileThatCannotBeReadIsAnError() {
         let parser = OptionParser(
-            list: OptionList.all, notYet: [], directory: "/",
+            list: OptionList.all, directory: "/",
             files: OptionFiles { _ in .failed("Permission denied") })
         let message = "/etc/perdition/perdition.pop3.conf: the configuration file cannot be read: Permission denied"
         #expect(throws: OptionError(message)) { _ = try parser.parse(["perdition"]) }

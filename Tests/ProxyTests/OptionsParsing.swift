@@ -7,8 +7,8 @@ func parseOptions(
     _ arguments: [String], file: String? = nil, program: String = "perdition", all: Bool = true
 ) throws(OptionError) -> Options {
     let parser = OptionParser(
-        list: all ? OptionList.all.map(\.available) : OptionList.all, notYet: all ? [] : OptionList.notYet,
-        directory: "/", files: OptionFiles { path in path == "/c.conf" ? .bytes(Array((file ?? "").utf8)) : .absent })
+        list: all ? OptionList.all.map(\.available) : OptionList.all, directory: "/",
+        files: OptionFiles { path in path == "/c.conf" ? .bytes(Array((file ?? "").utf8)) : .absent })
     let source = file == nil ? [] : ["-f", "/c.conf"]
     guard case .serve(let options, _) = try parser.parse([program] + source + arguments) else {
         throw OptionError("it prints instead of serving")

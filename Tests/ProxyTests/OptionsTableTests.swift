@@ -156,10 +156,6 @@ import Testing
         let bugs = page.components(separatedBy: "\n.Sh BUGS\n").last ?? ""
         let listed = bugs.matches(of: /(?m)^\.Fl Fl ([a-z_]+)/).map { String($0.1) }
         #expect(Set(listed) == Set(OptionList.all.filter { $0.availability == .notYet }.map(\.name)))
-        let words = Set((bugs.components(separatedBy: ".Pp\n").last ?? "").split { !$0.isLetter && !$0.isNumber })
-        for name in ProtocolName.allCases {
-            #expect(words.contains(name.logName[...]) == OptionList.notYet.contains(name), "\(name)")
-        }
     }
 
     // MARK: Dump and checksum

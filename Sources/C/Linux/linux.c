@@ -76,6 +76,8 @@ void linux_syslog(int priority, const char *text) { syslog(priority, "%s", text)
 
 int linux_fork(void) { return fork(); }
 
+int linux_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
 int linux_prctl(int option, unsigned long value) { return prctl(option, value, 0, 0, 0); }
 
 int linux_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
@@ -100,6 +102,8 @@ static void child(const char *path, char *const arguments[], char *const environ
     sigset_t none;
     struct sigaction standard = {.sa_handler = SIG_DFL};
     for (int number = 1; number < 65; number++) sigaction(number, &standard, NULL);
+    /* A SIGHUP sent before the program watches for it must not end it; blocked, it is queued although ignored. */
+    signal(SIGHUP, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 

@@ -1,3 +1,4 @@
+import Loop
 import TLS
 
 /// What the server halves of all protocols share: the real server's stream, the options, and how to tell that we have
@@ -15,8 +16,10 @@ final class Back {
     /// The real server's name, for TLS.
     let host: String
 
-    /// Its port, which tells TLS sessions apart.
-    let port: UInt16
+    /// Its address.
+    let address: SocketAddress
+    /// What servers have said they can do; nil where nothing is remembered.
+    let memory: CapabilityMemory?
     /// The policy towards real servers; nil where TLS is not asked for.
     let outgoingTLS: TLSContext?
     /// TLS sessions of this loop that may be resumed.
@@ -24,14 +27,15 @@ final class Back {
 
     /// A back for one connection.
     init(
-        stream: Stream, options: Options, identity: String, host: String, port: UInt16 = 0,
-        outgoingTLS: TLSContext? = nil, sessions: TLSSessions? = nil
+        stream: Stream, options: Options, identity: String, host: String, address: SocketAddress,
+        memory: CapabilityMemory? = nil, outgoingTLS: TLSContext? = nil, sessions: TLSSessions? = nil
     ) {
         self.stream = stream
         self.options = options
         self.identity = identity
         self.host = host
-        self.port = port
+        self.address = address
+        self.memory = memory
         self.outgoingTLS = outgoingTLS
         self.sessions = sessions
     }
@@ -43,6 +47,15 @@ final class Back {
     func line(doing: StaticString) async throws(ServerError) -> [UInt8] {
         do {
             return try await stream.line()
+        } catch {
+            throw Self.explain(error, doing)
+        }
+    }
+
+    /// Exactly so many bytes: a literal, whose size the caller has checked.
+    func bytes(_ count: Int, doing: StaticString) async throws(ServerError) -> [UInt8] {
+        do {
+            return try await stream.bytes(count)
         } catch {
             throw Self.explain(error, doing)
         }
@@ -65,8 +78,9 @@ final class Back {
     }
 
     /// TLS was wanted and is not on offer: goes on in clear text unless it was demanded.
-    func startTLSMissing() throws(ServerError) {
-        if options.sslMode.contains(.tlsOutgoingForce) { throw .refused(.tlsMissing) }
+    /// - Parameter refusal: what the client hears.
+    func startTLSMissing(_ refusal: Refusal) throws(ServerError) {
+        if options.sslMode.contains(.tlsOutgoingForce) { throw .refused(refusal) }
     }
 
     /// Says goodbye and reads one answer, without patience for more.

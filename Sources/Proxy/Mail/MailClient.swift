@@ -19,6 +19,12 @@ protocol MailClient: AnyObject {
     func refuse(_ refusal: Refusal) async throws(SessionEnd)
     /// Tells the client that it is logged in.
     func accept(_ login: AcceptedLogin) async throws(SessionEnd)
+    /// What the client hears last when its session was idle for `--timeout`; nil for nothing.
+    var idleFarewell: [UInt8]? { get }
+}
+
+extension MailClient {
+    var idleFarewell: [UInt8]? { nil }
 }
 
 /// What the real server said when it accepted the login.

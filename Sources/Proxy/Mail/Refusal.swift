@@ -20,6 +20,8 @@ enum Refusal: Equatable {
     case noMechanism
     /// `--authenticate_in` said no.
     case localAuthentication
+    /// `--authenticate_in` cannot tell now.
+    case authenticationUnavailable
 
     /// What stands behind `failed: ` in the log and in the client's answer.
     var reason: String {
@@ -34,6 +36,7 @@ enum Refusal: Equatable {
         case .tlsMissing: "TLS not present"
         case .noMechanism: "SASL mechanism unavailable"
         case .localAuthentication: "local authentication failure"
+        case .authenticationUnavailable: "Temporary authentication failure"
         }
     }
 
@@ -53,7 +56,9 @@ enum Refusal: Equatable {
     var kind: Kind {
         switch self {
         case .authentication, .localAuthentication: .credentials
-        case .realServerUnavailable, .mapUnavailable, .notConnected, .negotiation, .tlsMissing: .temporary
+        case .realServerUnavailable, .mapUnavailable, .notConnected, .negotiation, .tlsMissing,
+            .authenticationUnavailable:
+            .temporary
         case .loginDisabled: .privacy
         case .noServer, .noMechanism: .permanent
         }

@@ -18,7 +18,6 @@ extension Options {
     public static func parse(
         arguments: [String], directory: String, files: OptionFiles = .system
     ) throws(OptionError) -> Invocation {
-        try OptionParser(list: OptionList.all, notYet: OptionList.notYet, directory: directory, files: files)
-            .parse(arguments)
+        try OptionParser(list: OptionList.all, directory: directory, files: files).parse(arguments)
     }
 }

@@ -43,10 +43,10 @@ extension OptionKind {
     /// Text sent to clients on one line: a line end in it would forge a second reply.
     static func line(_ name: String, _ path: Path<String>) -> OptionKind {
         value(name, path, show: { $0 }) { (text, declaration) throws(Problem) in
-            guard !text.utf8.contains(where: { $0 < 32 || $0 == 127 }) else {
+            guard !text.utf8.contains(where: { ($0 < 32 && $0 != 9) || $0 == 127 }) else {
                 throw Problem(
                     original: "Parameter to \(declaration.names) must not hold control characters",
-                    wrong: "the value holds control characters", instead: "write it on one line, without tabs")
+                    wrong: "the value holds control characters", instead: "write it on one line")
             }
             return text
         }

@@ -6,9 +6,6 @@ public enum OptionList {
     /// All of them.
     public static let all = connections + dialogue + users + log + process + tls
 
-    /// Protocols that `--protocol` and program names may choose, but that this version does not speak yet.
-    static let notYet: Set<ProtocolName> = [.managesieve]
-
     private static let connections: [OptionDeclaration] = [
         .init(
             "protocol", "P",
@@ -106,7 +103,7 @@ public enum OptionList {
                 + #"to, \\ a backslash. Empty for the name as it is."#),
         .init(
             "authenticate_in", "a", .flag(\.authenticateIn), .users,
-            "Check name and password with PAM before the real server sees them.", .notYet),
+            "Check name and password with PAM before the real server sees them."),
         .init(
             "map_library", "M", .text("PROVIDER", \.mapLibrary), .users,
             "Who answers lookups: the short name or the path of a program, or unix:PATH for one that runs already. "

@@ -1,7 +1,6 @@
 /// Turns command line and configuration file into ``Options``. The command line wins in everything.
 struct OptionParser {
     let list: [OptionDeclaration]
-    let notYet: Set<ProtocolName>
     let directory: String
     let files: OptionFiles
 
@@ -21,7 +20,7 @@ struct OptionParser {
         if let file { try apply(file, to: &options, notes: &notes, sources: &sources) }
         try apply(words, to: &options, notes: &notes, sources: &sources)
         options.configFile = file?.path
-        try options.finish(notYet: notYet, source: { sources[$0].map { "\($0): " } ?? "" })
+        try options.finish { sources[$0].map { "\($0): " } ?? "" }
         return .serve(options, notes: notes)
     }
 

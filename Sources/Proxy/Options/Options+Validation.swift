@@ -4,12 +4,7 @@ extension Options {
     /// Looks at what several options say together, and settles what they leave open.
     ///
     /// `source` gives, for an option's name, the place in the file that set it, or nothing.
-    mutating func finish(notYet: Set<ProtocolName>, source: (String) -> String) throws(OptionError) {
-        if notYet.contains(protocolName) {
-            throw OptionError(
-                "\(programName): \(source("protocol"))--protocol \(protocolName.logName) is not available in this "
-                    + "version: use POP3 or IMAP4")
-        }
+    mutating func finish(source: (String) -> String) throws(OptionError) {
         if sslMode.isEmpty, protocolName == .pop3s || protocolName == .imap4s { sslMode = .sslAll }
         if sslMode.contradictsItself { throw OptionError("\(source("ssl_mode"))invalid ssl_mode combination") }
         if sslPassphraseFd != 0, !sslPassphraseFile.isEmpty {

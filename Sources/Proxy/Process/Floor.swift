@@ -17,7 +17,9 @@ final class Floor {
     private let loop: Loop
     private let services: Services
     private let router: Router
+    private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
+    private let memory: CapabilityMemory
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var lastComplaint: UInt64?
@@ -28,8 +30,10 @@ final class Floor {
         self.loop = loop
         self.services = services
         let options = services.options
+        memory = CapabilityMemory(loop.thread)
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
-        let map = services.mapSocket.map { Client(path: $0, deadline: .seconds(max(options.mapTimeout, 1)), on: loop.thread) }
+        let map = services.mapSocket.map { Client(path: $0, deadline: UInt64(max(options.mapTimeout, 1)) &* 1000, on: loop.thread) }
+        authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
         router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))
     }
@@ -91,7 +95,9 @@ final class Floor {
     /// A session over an accepted connection.
     /// - Parameter note: what follows the addresses in the Connect line.
     func makeSession(_ channel: Channel, _ peer: SocketAddress, note: String = "") -> Session {
-        Session(channel, services: services, router: router, tlsSessions: tlsSessions, source: peer, note: note)
+        Session(
+            channel, services: services, router: router, authentication: authentication, tlsSessions: tlsSessions,
+            memory: memory, source: peer, note: note)
     }
 
     private func serve(_ descriptor: Int32, _ peer: SocketAddress) async {

@@ -9,7 +9,7 @@ import TLS
 final class Inetd {
     private let services: Services
     private let loop: Loop
-    private let mapSocket: MapSocket?
+    private let sockets: [ServiceSocket]
     private let provider: Int32?
     private var status: Int32 = 0
     private var relay: Relay?
@@ -33,24 +33,35 @@ final class Inetd {
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         let tls = try TLSContexts(options)
         var socketPath: String?
-        var socket: MapSocket?
+        var authPath: String?
+        var sockets: [ServiceSocket] = []
         var child: Int32?
         switch try MapProvider.choose(options.mapLibrary, directories: Master.providerDirectories(options)) {
         case .none: break
         case .running(let path): socketPath = path
         case .program(let path):
             // In a directory with the sticky bit, where it can be removed without root's rights.
-            let made = try MapSocket(in: "/tmp", owner: identity)
-            child = try ChildProcess.start(made.program(path, options, directory: directory, identity: identity))
-            socket = made
+            let made = try ServiceSocket("popmap", in: "/tmp", owner: identity)
+            sockets.append(made)
+            child = try ChildProcess.start(made.provider(path, options, directory: directory, identity: identity))
             socketPath = made.path
         }
-        mapSocket = socket
+        if let path = try Authenticator.find(options, directories: Master.providerDirectories(options)) {
+            if let warning = Authenticator.warning(options, isRoot: identity != nil) { log.warning("\(warning)") }
+            let made = try ServiceSocket("authentication", in: "/tmp", owner: identity)
+            sockets.append(made)
+            // It sees by itself that we have ended: without root's rights we could not tell it.
+            _ = try ChildProcess.start(made.authenticator(path, options))
+            authPath = made.path
+        }
+        self.sockets = sockets
         provider = child
         if let identity { try Privileges.drop(to: identity) }
         _ = linux_prctl(Int32(linux_PR_SET_NO_NEW_PRIVS), 1)
         loop = Loop(try LoopThread())
-        services = Services(options: options, log: log, tls: tls, nodeName: Worker.nodeName(), mapSocket: socketPath)
+        services = Services(
+            options: options, log: log, tls: tls, nodeName: Worker.nodeName(), mapSocket: socketPath,
+            authSocket: authPath)
         loop.thread.tenant = self
     }
 
@@ -64,7 +75,7 @@ final class Inetd {
             kill(provider, SIGTERM)
             waitpid(provider, nil, 0)
         }
-        mapSocket?.remove()
+        for socket in sockets { socket.remove() }
         return status
     }
 

@@ -18,8 +18,9 @@ enum Listening {
         guard !options.bindAddress.isEmpty else { return [try everywhere(port)] }
         var sockets: [Int32] = []
         for place in options.bindAddress {
-            for address in try resolve(place.host, place.port ?? port, option: "--bind_address \(place)") {
-                sockets.append(try listen(address, option: "--bind_address \(place)"))
+            let option = "--bind_address \(place)" + (place.port == nil ? ", --listen_port \(port)" : "")
+            for address in try resolve(place.host, place.port ?? port, option: option) {
+                sockets.append(try listen(address, option: option))
             }
         }
         return sockets
@@ -68,7 +69,8 @@ enum Listening {
             var only: Int32 = address.host == "::" ? 0 : 1
             setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &only, size)
         }
-        guard address.withSocketAddress({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, backlog) == 0 else {
+        guard address.withSocketAddress({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, backlog) == 0
+        else {
             let error = Errno.last
             close(descriptor)
             throw Failure(description: "\(option): cannot listen on \(address): \(error)")
@@ -78,7 +80,9 @@ enum Listening {
 
     /// A Unix socket that lookups arrive on, made by the master so that they wait there while a provider restarts.
     static func openUnix(_ path: String) throws(Failure) -> Int32 {
-        guard let address = SocketAddress(path: path) else { throw Failure(description: "\(path): too long for a socket") }
+        guard let address = SocketAddress(path: path) else {
+            throw Failure(description: "\(path): too long for a socket")
+        }
         let descriptor = linux_socket(AF_UNIX, Int32(linux_STREAM), 0)
         guard descriptor >= 0, address.withSocketAddress({ bind(descriptor, $0, $1) }) == 0,
             Glibc.listen(descriptor, backlog) == 0

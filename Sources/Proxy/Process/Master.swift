@@ -20,7 +20,7 @@ final class Master {
     private let log: Logger
     private let sink: LogSink
     private var listeners: [Int32] = []
-    private var mapSocket: MapSocket?
+    private var sockets: [ServiceSocket] = []
     private var charges: [Charge] = []
     private var pidFile: PidFile?
     private var readyPipe: (read: Int32, write: Int32)?
@@ -57,10 +57,24 @@ final class Master {
         let provider = try wrap { () throws(MapProvider.Failure) in
             try MapProvider.choose(options.mapLibrary, directories: providerDirectories(options))
         }
+        let authenticator = try wrap { () throws(Authenticator.Failure) in
+            try Authenticator.find(options, directories: providerDirectories(options))
+        }
         Limits.raiseOpenFiles()
-        let listeners = try wrap { () throws(Listening.Failure) in try Listening.open(options) }
+        let listeners: [Int32]
+        do throws(Listening.Failure) {
+            listeners = try Listening.open(options)
+        } catch {
+            // Watched for in the log, too; whoever started the program sees the rest on the terminal.
+            let sink = (try? LogDestination(options.logFacility)).flatMap {
+                try? LogSink($0, name: options.programName, owner: identity)
+            }
+            sink?.write(.error, "Fatal error listening for connections.Exiting. \(error)")
+            throw Failure(error)
+        }
         guard !options.staysInForeground else {
-            return try make(options, notes, arguments, directory, identity, listeners).serve(provider) {}
+            return try make(options, notes, arguments, directory, identity, listeners)
+                .serve(provider, authenticator) {}
         }
         let background: Background
         do throws(DaemonError) {
@@ -70,7 +84,7 @@ final class Master {
         }
         // Only called once, but the compiler cannot know that.
         var waiting: Background? = consume background
-        return try make(options, notes, arguments, directory, identity, listeners).serve(provider) {
+        return try make(options, notes, arguments, directory, identity, listeners).serve(provider, authenticator) {
             if let background = waiting.take() { background.ready() }
         }
     }
@@ -86,11 +100,14 @@ final class Master {
         let master = Master(options, arguments: arguments, directory: directory, identity: identity, sink: sink)
         master.listeners = listeners
         for note in notes { master.log.notice("\(note)") }
+        if let warning = Authenticator.warning(options, isRoot: identity != nil) { master.log.warning("\(warning)") }
         return master
     }
 
     /// - Parameter ready: called when the program serves.
-    private func serve(_ provider: MapProvider, ready: () -> Void) throws(Failure) -> Int32 {
+    private func serve(
+        _ provider: MapProvider, _ authenticator: String?, ready: () -> Void
+    ) throws(Failure) -> Int32 {
         let signals = try Self.wrap { () throws(SignalFailure) in
             try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
         }
@@ -109,7 +126,8 @@ final class Master {
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
         passphrase = Passphrase.read(options)
         let mapSocket = try prepare(provider)
-        try startWorker(mapSocket: mapSocket)
+        let authSocket = try prepare(authenticator)
+        try startWorker(mapSocket: mapSocket, authSocket: authSocket)
         // Providers start after the terminal is let go of: what they say at their start belongs into the log.
         ready()
         supervise(signals)
@@ -120,7 +138,7 @@ final class Master {
 
     private func cleanUp() {
         pidFile?.remove()
-        mapSocket?.remove()
+        for socket in sockets { socket.remove() }
     }
 
     // MARK: Start
@@ -132,23 +150,41 @@ final class Master {
         case .none: return nil
         case .running(let socket): return socket
         case .program(let path):
-            let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
-            if geteuid() == 0 { mkdir(base, 0o755) }
-            let socket = try Self.wrap { () throws(MapSocket.Failure) in try MapSocket(in: base, owner: identity) }
-            mapSocket = socket
+            let socket = try makeSocket("popmap")
             charges.append(
                 Charge(name: path.split(separator: "/").last.map(String.init) ?? path) { [unowned self] in
-                    socket.program(path, options, directory: directory, identity: identity)
+                    socket.provider(path, options, directory: directory, identity: identity)
                 })
             return socket.path
         }
     }
 
+    /// Makes the socket of the helper that authenticates.
+    /// - Returns: the path it is asked on; nil where there is none.
+    private func prepare(_ authenticator: String?) throws(Failure) -> String? {
+        guard let authenticator else { return nil }
+        let socket = try makeSocket("authentication")
+        charges.append(
+            Charge(name: Authenticator.name) { [unowned self] in socket.authenticator(authenticator, options) })
+        return socket.path
+    }
+
+    private func makeSocket(_ name: String) throws(Failure) -> ServiceSocket {
+        let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
+        if geteuid() == 0 { mkdir(base, 0o755) }
+        let socket = try Self.wrap { () throws(ServiceSocket.Failure) in
+            try ServiceSocket(name, in: base, owner: identity)
+        }
+        sockets.append(socket)
+        return socket
+    }
+
     /// Starts the worker for the first time; where it does not become ready the whole start fails.
-    private func startWorker(mapSocket: String?) throws(Failure) {
+    private func startWorker(mapSocket: String?, authSocket: String?) throws(Failure) {
         let worker = Charge(name: "worker") { [unowned self] in
             var orders = Worker.Orders(listeners: listeners.count)
             orders.mapSocket = mapSocket
+            orders.authSocket = authSocket
             orders.reports = readyPipe != nil
             orders.detached = !options.staysInForeground
             var program = ChildProcess.Program(path: executable, arguments: arguments)

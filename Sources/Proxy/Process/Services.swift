@@ -20,14 +20,19 @@ final class Services: Sendable {
     let nodeName: String
     /// The Unix socket of the popmap; nil for no lookups.
     let mapSocket: String?
+    /// The Unix socket of the helper of `--authenticate_in`; nil where there is none.
+    let authSocket: String?
 
     /// Services for one set of options.
-    init(options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?) {
+    init(
+        options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?, authSocket: String?
+    ) {
         self.options = options
         self.log = log
         self.tls = tls
         self.nodeName = nodeName
         self.mapSocket = mapSocket
+        self.authSocket = authSocket
         resolver = Resolver(threads: options.resolverThreads)
     }
 }

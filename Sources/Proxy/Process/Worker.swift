@@ -24,11 +24,13 @@ final class Worker {
         var detached = false
         /// The Unix socket of the popmap; nil for none.
         var mapSocket: String?
+        /// The Unix socket of the helper of `--authenticate_in`, a path without blanks; nil for none.
+        var authSocket: String?
 
         /// As environment variables.
         var environment: [String] {
             let flags = [reports, hasPassphrase, detached].map { $0 ? "1" : "0" }.joined()
-            return ["\(Worker.roleVariable)=\(listeners) \(flags) \(mapSocket ?? "")"]
+            return ["\(Worker.roleVariable)=\(listeners) \(flags) \(authSocket ?? "") \(mapSocket ?? "")"]
         }
 
         init(listeners: Int) {
@@ -37,8 +39,8 @@ final class Worker {
 
         /// Reads what `environment` wrote; nil where it is not that.
         init?(_ text: String) {
-            let parts = text.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count == 3, let count = Int(parts[0]), (0...60).contains(count), parts[1].utf8.count == 3 else {
+            let parts = text.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
+            guard parts.count == 4, let count = Int(parts[0]), (0...60).contains(count), parts[1].utf8.count == 3 else {
                 return nil
             }
             let flags = parts[1].map { $0 == "1" }
@@ -46,7 +48,8 @@ final class Worker {
             reports = flags[0]
             hasPassphrase = flags[1]
             detached = flags[2]
-            mapSocket = parts[2].isEmpty ? nil : String(parts[2])
+            authSocket = parts[2].isEmpty ? nil : String(parts[2])
+            mapSocket = parts[3].isEmpty ? nil : String(parts[3])
         }
 
         /// The descriptor that wants to hear that the worker is ready.
@@ -65,7 +68,7 @@ final class Worker {
     static func run(_ options: Options, _ orders: Orders) throws(Master.Failure) -> Int32 {
         var options = options
         if let passphrase = orders.passphrase { options.sslPassphraseFd = Int(passphrase) }
-        let worker = try Worker(options, mapSocket: orders.mapSocket)
+        let worker = try Worker(options, orders)
         let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
         worker.start(listeners)
         if let report = orders.report {
@@ -79,7 +82,7 @@ final class Worker {
         return 0
     }
 
-    private init(_ options: Options, mapSocket: String?) throws(Master.Failure) {
+    private init(_ options: Options, _ orders: Orders) throws(Master.Failure) {
         let tls: TLSContexts
         do {
             signals = try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
@@ -103,7 +106,9 @@ final class Worker {
         }
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }
-        services = Services(options: options, log: log, tls: tls, nodeName: Self.nodeName(), mapSocket: mapSocket)
+        services = Services(
+            options: options, log: log, tls: tls, nodeName: Self.nodeName(), mapSocket: orders.mapSocket,
+            authSocket: orders.authSocket)
     }
 
     private func start(_ listeners: [Int32]) {

@@ -18,7 +18,9 @@ struct Destination: Equatable {
     init?(value: [UInt8], delimiter: [UInt8]) {
         let bytes = Self.trimmed(value)
         let halves = Delimiter.split(bytes, at: delimiter)
-        let place = halves?.tail ?? bytes
+        var place = halves?.tail ?? bytes
+        // A port left empty is no port; popmaps are written by programs that join with a colon.
+        if place.last == UInt8(ascii: ":"), place.filter({ $0 == UInt8(ascii: ":") }).count == 1 { place.removeLast() }
         guard !place.isEmpty, place.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), let address = ServerAddress(place.text) else {
             return nil
         }

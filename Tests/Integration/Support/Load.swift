@@ -6,13 +6,16 @@ final class Load: Sendable {
     private struct Tally {
         var left: Int
         var running: Int
+        var done = 0
         var failures: [String] = []
     }
 
     private let tally: Mutex<Tally>
 
     /// Begins at once.
-    init(_ port: UInt16, flavour: Flavour = .imap4, logins: Int, atOnce: Int) throws {
+    ///
+    /// - Parameter logins: How many at most; `stop` may come first.
+    init(_ port: UInt16, flavour: Flavour = .imap4, logins: Int = .max, atOnce: Int) throws {
         tally = Mutex(Tally(left: logins, running: atOnce))
         for _ in 0..<atOnce {
             Thread.detachNewThread { [self] in
@@ -29,6 +32,13 @@ final class Load: Sendable {
         }
     }
 
+    /// Begins no further login, waits for those under way, and tells how many there were.
+    func stop() throws -> Int {
+        tally.withLock { $0.left = 0 }
+        try eventually("the last logins are over", within: 120) { isDone }
+        return tally.withLock { $0.done }
+    }
+
     var isDone: Bool { tally.withLock { $0.running == 0 } }
     /// What went wrong, in the words of the server or the error.
     var failures: [String] { tally.withLock { $0.failures } }
@@ -37,6 +47,7 @@ final class Load: Sendable {
         tally.withLock {
             guard $0.left > 0 else { return false }
             $0.left -= 1
+            $0.done += 1
             return true
         }
     }

@@ -11,8 +11,16 @@ enum Flavour: String, CaseIterable, Sendable {
     var logName: String { rawValue.uppercased() }
     /// What a client hears after its login went through.
     var success: String { self == .imap4 ? "a OK You are so in" : "+OK You are so in" }
-    /// What a client hears when it did not.
-    func refusal(_ reason: String) -> String { self == .imap4 ? "a NO failed: \(reason)" : "-ERR failed: \(reason)" }
+    /// What a client hears when it did not, with the response code of RFC 5530, RFC 2449 or RFC 3206.
+    func refusal(_ reason: String) -> String {
+        let code =
+            switch reason {
+            case "Re-Authentication Failure": self == .imap4 ? "[AUTHENTICATIONFAILED] " : "[AUTH] "
+            case "Could not determine server": self == .imap4 ? "" : "[SYS/PERM] "
+            default: self == .imap4 ? "[UNAVAILABLE] " : "[SYS/TEMP] "
+            }
+        return "\(self == .imap4 ? "a NO" : "-ERR") \(code)failed: \(reason)"
+    }
     /// The service name of its port.
     var service: String { self == .imap4 ? "imap" : "pop3" }
 }

@@ -58,6 +58,9 @@ void linux_syslog(int priority, const char *text);
 /* fork is marked unavailable in Swift; only single-threaded programs here call it, to go into the background. */
 int linux_fork(void);
 
+/* sys/pidfd.h is not in the Glibc module; readable when the process has ended. */
+int linux_pidfd(int pid);
+
 /* prctl is variadic, and sys/prctl.h is not in the Glibc module. */
 int linux_prctl(int option, unsigned long value);
 enum { linux_PR_SET_PDEATHSIG = 1, linux_PR_SET_DUMPABLE = 4, linux_PR_SET_NAME = 15, linux_PR_SET_NO_NEW_PRIVS = 38 };

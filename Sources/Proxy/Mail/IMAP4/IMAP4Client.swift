@@ -20,7 +20,7 @@ final class IMAP4Client: MailClient {
         while true {
             var line = try await readLine()
             defer { line.wipe() }
-            let command: IMAP4Command
+            var command: IMAP4Command
             do throws(IMAP4Command.Fault) {
                 command = try IMAP4Command(line: line)
             } catch {
@@ -30,7 +30,10 @@ final class IMAP4Client: MailClient {
             }
             tag = command.tag
             if ASCII.equal(command.name, "LOGIN") {
-                if let credentials = try await login(command.rest ?? []) { return credentials }
+                // The only copy, so that wiping it leaves none.
+                var arguments = command.rest.take() ?? []
+                defer { arguments.wipe() }
+                if let credentials = try await login(&arguments) { return credentials }
                 try await bad("Mate, try LOGIN <username> <passwd>")
                 continue
             }
@@ -97,19 +100,17 @@ final class IMAP4Client: MailClient {
     }
 
     private func startTLS() async throws(SessionEnd) {
+        guard front.options.sslMode.contains(.tlsListen) else { return try await bad("STARTTLS disabled, mate") }
         guard !front.stream.isPrivate else { return try await bad("SSL already active, mate") }
-        guard front.capabilities.offersTLS else { return try await bad("STARTTLS disabled, mate") }
         guard !front.hasInjectedText else { return try await hangUp("Clear text behind STARTTLS, mate") }
         try await front.send("\(tag.text) OK Begin TLS negotiation now")
         try await front.startTLS()
     }
 
     /// Collects the two arguments of LOGIN, literals included; nil where they are not two, or cannot be.
-    private func login(_ first: [UInt8]) async throws(SessionEnd) -> Credentials? {
+    private func login(_ line: inout [UInt8]) async throws(SessionEnd) -> Credentials? {
         var arguments: [[UInt8]] = []
         defer { for index in arguments.indices { arguments[index].wipe() } }
-        var line = first
-        defer { line.wipe() }
         var continued = false
         while true {
             let literal = Self.argumentLiteral(atEndOf: line)

@@ -23,6 +23,19 @@ final class IMAP4Server: MailServer {
         try back.checkLoop(line)
         capabilities = IMAP4Response.capabilities(in: text)
         try await negotiateTLS()
+        try await recallCapabilities()
+    }
+
+    /// A server that does not say in its greeting what it can do is asked once in a while: it may say LOGINDISABLED, and a
+    /// password must not be sent to one that does.
+    private func recallCapabilities() async throws(ServerError) {
+        guard capabilities == nil, !back.stream.isPrivate else { return }
+        if let known = back.memory?.capabilities(of: back.address) {
+            capabilities = known
+        } else {
+            try await askCapabilities()
+            back.memory?.remember(capabilities ?? [], of: back.address)
+        }
     }
 
     func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin {
@@ -125,7 +138,7 @@ final class IMAP4Server: MailServer {
     private func negotiateTLS() async throws(ServerError) {
         guard back.wantsStartTLS else { return }
         if capabilities == nil { try await askCapabilities() }
-        guard has("STARTTLS") else { return try back.startTLSMissing() }
+        guard has("STARTTLS") else { return try back.startTLSMissing(.negotiation) }
         let tag = nextTag()
         try await back.send(tag + Array(" STARTTLS\r\n".utf8), doing: "sending STARTTLS")
         let line = try await back.line(doing: "waiting for the answer to STARTTLS")

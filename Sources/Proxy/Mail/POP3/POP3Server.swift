@@ -52,7 +52,7 @@ final class POP3Server: MailServer {
 
     private func negotiateTLS() async throws(ServerError) {
         guard back.wantsStartTLS else { return }
-        guard try await offersSTLS() else { return try back.startTLSMissing() }
+        guard try await offersSTLS() else { return try back.startTLSMissing(.tlsMissing) }
         try await back.send(Array("STLS\r\n".utf8), doing: "sending STLS")
         let line = try await back.line(doing: "waiting for the answer to STLS")
         guard ASCII.begins(line, "+OK") else { throw .broken("answered STLS with \"\(Printable.text(line))\"") }

@@ -1,0 +1,115 @@
+/// ManageSieve towards the real server, up to the login (RFC 5804).
+final class ManageSieveServer: MailServer {
+    /// Most capabilities a server may list.
+    static let capabilityLimit = 200
+
+    private let back: Back
+    /// The mechanisms of the SASL capability, in upper case.
+    private var mechanisms: [[UInt8]] = []
+    private var offersTLS = false
+
+    /// A dialogue over the back's stream.
+    init(_ back: Back) {
+        self.back = back
+    }
+
+    func open() async throws(ServerError) {
+        let greeting = try await readCapabilities("reading the greeting")
+        try back.checkLoop(greeting.text)
+        guard back.wantsStartTLS else { return }
+        guard offersTLS else { return try back.startTLSMissing(.tlsMissing) }
+        try await back.send(Array("STARTTLS\r\n".utf8), doing: "sending STARTTLS")
+        let answer = try await read("waiting for the answer to STARTTLS")
+        guard answer.kind == .ok else {
+            throw .broken("answered STARTTLS with \"\(Printable.text(answer.raw))\"")
+        }
+        try await back.startTLS()
+        // The server says them again of itself; what was said in clear text is not to be believed (section 2.2).
+        _ = try await readCapabilities("reading the capabilities after STARTTLS")
+    }
+
+    func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin {
+        guard mechanisms.contains(where: { ASCII.equal($0, "PLAIN") }) else { throw .refused(.noMechanism) }
+        try await sendAuthenticate(credentials)
+        let answer = try await read("waiting for the answer to AUTHENTICATE")
+        switch answer.kind {
+        case .ok: return AcceptedLogin(answer: answer.raw)
+        case .no, .bye: throw Self.refused(answer, "AUTHENTICATE")
+        case .data, .garbage: throw .broken("answered AUTHENTICATE with \"\(Printable.text(answer.raw))\"")
+        }
+    }
+
+    func quit() async {
+        await back.farewell("LOGOUT\r\n")
+    }
+
+    // MARK: Steps
+
+    private func readCapabilities(_ doing: StaticString) async throws(ServerError) -> ManageSieveResponse {
+        mechanisms = []
+        offersTLS = false
+        for _ in 0...Self.capabilityLimit {
+            let response = try await read(doing)
+            switch response.kind {
+            case .data(let strings): note(strings)
+            case .ok: return response
+            case .no, .bye:
+                if response.has(code: "TRYLATER") { throw Self.refused(response, "us") }
+                throw .broken("greeted with \"\(Printable.text(response.raw))\"")
+            case .garbage: throw .broken("greeted with \"\(Printable.text(response.raw))\"")
+            }
+        }
+        throw .broken("lists more than \(Self.capabilityLimit) capabilities")
+    }
+
+    private func note(_ capability: [[UInt8]]) {
+        if ASCII.equal(capability[0], "STARTTLS") { offersTLS = true }
+        if ASCII.equal(capability[0], "SASL"), capability.count > 1 {
+            mechanisms = capability[1].split(separator: UInt8(ascii: " ")).map { $0.map(ASCII.upper) }
+        }
+    }
+
+    private func sendAuthenticate(_ credentials: Credentials) async throws(ServerError) {
+        guard var message = PlainMessage.encode(credentials) else { throw .refused(.authentication(answer: [])) }
+        defer { message.wipe() }
+        var command: [UInt8] = []
+        defer { command.wipe() }
+        command.reserveCapacity(message.count + 64)
+        command.append("AUTHENTICATE \"PLAIN\" ")
+        if message.count <= ManageSieveTokens.quotedLimit {
+            command.append("\"")
+            command += message
+            command.append("\"\r\n")
+        } else {
+            command.append(contentsOf: "{\(message.count)+}\r\n".utf8)
+            command += message
+            command.append("\r\n")
+        }
+        try await back.send(command, doing: "sending AUTHENTICATE")
+    }
+
+    private func read(_ doing: StaticString) async throws(ServerError) -> ManageSieveResponse {
+        var words = ManageSieveTokens(keepsRaw: true)
+        while true {
+            let line = try await back.line(doing: doing)
+            switch words.take(line: line) {
+            case .complete: return ManageSieveResponse(words)
+            case .literal(let size):
+                if words.take(literal: try await back.bytes(size, doing: doing)) { continue }
+                fallthrough
+            case .tooLong:
+                throw .broken("sent a response of more than \(ManageSieveTokens.limit) bytes (\(doing))")
+            }
+        }
+    }
+
+    /// What a refusal means: only one without TRYLATER is about name and password. BYE ends the connection, which is not
+    /// to be passed on to a client that may try again.
+    private static func refused(_ answer: ManageSieveResponse, _ command: StaticString) -> ServerError {
+        let words = answer.kind == .no ? answer.raw : []
+        if answer.has(code: "TRYLATER") { return .refused(.realServerUnavailable(answer: words)) }
+        if answer.has(code: "ENCRYPT-NEEDED") { return .refused(.loginDisabled) }
+        if answer.kind == .bye { return .broken("said \"\(Printable.text(answer.raw))\" to \(command)") }
+        return .refused(.authentication(answer: words))
+    }
+}

@@ -1,0 +1,82 @@
+import Daemon
+import Glibc
+import Loop
+
+/// The Unix socket that a program of ours is asked on, in a directory of its own that only the worker's user can enter.
+/// It outlives the program: what is asked while that restarts waits here.
+struct ServiceSocket {
+    /// Where requests are sent.
+    let path: String
+    /// The listening end, which the program inherits.
+    let listener: Int32
+    private let directory: String
+
+    /// Why there is no socket; a sentence.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Makes directory and socket.
+    /// - Parameters:
+    ///   - name: what the socket is called.
+    ///   - base: where the directory is made.
+    ///   - owner: who may use it; nil for ourselves.
+    init(_ name: String, in base: String, owner: Identity?) throws(Failure) {
+        var template = Array("\(base)/perdition.XXXXXX".utf8CString)
+        guard unsafe mkdtemp(&template) != nil else {
+            throw Failure(description: "\(base): no directory for the socket \(name): \(Errno.last)")
+        }
+        directory = template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }.text
+        path = "\(directory)/\(name)"
+        do throws(Listening.Failure) {
+            listener = try Listening.openUnix(path)
+        } catch {
+            rmdir(directory)
+            throw Failure(description: error.description)
+        }
+        guard let owner else { return }
+        chown(path, owner.user, owner.group)
+        chown(directory, owner.user, owner.group)
+    }
+
+    /// A program to be started on this socket.
+    /// - Parameters:
+    ///   - path: its file.
+    ///   - options: where and how it is to log.
+    ///   - secrets: what it gets in its environment, `NAME=value`: arguments can be read by everybody.
+    ///   - directory: where relative paths begin.
+    ///   - identity: who it runs as; nil for our own rights.
+    func program(
+        _ path: String, _ options: Options, secrets: [String] = [], directory: String?, identity: Identity?
+    ) -> ChildProcess.Program {
+        var program = ChildProcess.Program(
+            path: path, arguments: [path, "--log_facility", options.logFacility] + (options.debug ? ["-d"] : []))
+        program.environment =
+            ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Worker.roleVariable]) + secrets
+        program.descriptors = [listener]
+        program.directory = directory
+        program.identity = identity
+        program.announcesDescriptors = true
+        return program
+    }
+
+    /// Takes both out of the file system.
+    func remove() {
+        unlink(path)
+        rmdir(directory)
+    }
+}
+
+extension ServiceSocket {
+    /// The map provider to be started on this socket; `--map_library_opt` can hold a password.
+    func provider(_ path: String, _ options: Options, directory: String, identity: Identity?) -> ChildProcess.Program {
+        program(
+            path, options, secrets: ["PERDITION_MAP_LIBRARY_OPT=\(options.mapLibraryOpt)"], directory: directory,
+            identity: identity)
+    }
+
+    /// The helper of `--authenticate_in` to be started on this socket. It keeps the rights the worker gives up.
+    func authenticator(_ path: String, _ options: Options) -> ChildProcess.Program {
+        program(path, options, directory: "/", identity: nil)
+    }
+}
