@@ -25,7 +25,8 @@ MAN       = $(wildcard docs/man/*.[1-9])
 # What Debian calls the things we need: to build, to show it (make run), to test it.
 BUILD_PACKAGES = libssl-dev libgdbm-dev libpam0g-dev pkg-config
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
-TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl man-db strace procps fail2ban
+TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
+                 dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib
 
 all: build
 

@@ -73,6 +73,6 @@ let package = Package(
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
-        .testTarget(name: "Integration", dependencies: ["CLinux"], swiftSettings: rules),
+        .testTarget(name: "Integration", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
     ]
 )

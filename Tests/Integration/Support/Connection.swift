@@ -5,6 +5,8 @@ class Connection {
     let descriptor: Int32
     private var buffer: [UInt8] = []
     private var taken = 0
+    /// TLS, once it is up.
+    var tls: TLSLayer?
 
     /// Takes over a connected socket, and closes it at the end.
     init(descriptor: Int32) {
@@ -28,6 +30,7 @@ class Connection {
 
     func send(_ bytes: [UInt8], within seconds: Double = 30) throws {
         let deadline = Deadline(seconds: seconds)
+        if let tls { return try transmit(tls, bytes, until: deadline) }
         var sent = 0
         while sent < bytes.count {
             try wait(for: POLLOUT, until: deadline, what: "sending")
@@ -139,9 +142,14 @@ class Connection {
 
     /// Reads once; false when the other side has closed.
     private func fill(until deadline: Deadline, what: String) throws -> Bool {
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        if let tls {
+            let count = try receive(tls, into: &chunk, until: deadline, what: what)
+            buffer.append(contentsOf: chunk[..<count])
+            return count > 0
+        }
         while true {
             try wait(for: POLLIN, until: deadline, what: what)
-            var chunk = [UInt8](repeating: 0, count: 65536)
             let count = recv(descriptor, &chunk, chunk.count, Int32(MSG_DONTWAIT))
             if count > 0 {
                 buffer.append(contentsOf: chunk[..<count])
@@ -152,7 +160,7 @@ class Connection {
         }
     }
 
-    private func wait(for events: Int32, until deadline: Deadline, what: String) throws {
+    func wait(for events: Int32, until deadline: Deadline, what: String) throws {
         var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
         while poll(&entry, 1, deadline.milliseconds) <= 0 {
             guard !deadline.hasPassed else {

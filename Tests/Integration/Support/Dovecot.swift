@@ -5,6 +5,14 @@ import Glibc
 final class Dovecot {
     let imapPort: UInt16
     let pop3Port: UInt16
+<<<<<<< HEAD
+    /// Where Pigeonhole's ManageSieve listens; 0 where it does not.
+    let sievePort: UInt16
+=======
+    /// Where it speaks TLS from the first byte; nil without a certificate.
+    let imapsPort: UInt16?
+    let pop3sPort: UInt16?
+>>>>>>> tlsint
     private let directory: TemporaryDirectory
     private let process: ChildProcess
 
@@ -13,13 +21,35 @@ final class Dovecot {
     /// - Parameters:
     ///   - users: Names and passwords.
     ///   - label: Stands in the welcome message that each user finds.
-    init(users: [String: String], label: String = "A") throws {
+<<<<<<< HEAD
+    ///   - sieve: Whether users may keep Sieve scripts.
+    init(users: [String: String], label: String = "A", sieve: Bool = false) throws {
         directory = try TemporaryDirectory()
         imapPort = try FreePort.next()
         pop3Port = try FreePort.next()
+        sievePort = sieve ? try FreePort.next() : 0
         try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
         let config = try directory.write(
-            Dovecot.configuration(folder: directory.path, imap: imapPort, pop3: pop3Port), to: "dovecot.conf")
+            Dovecot.configuration(folder: directory.path, imap: imapPort, pop3: pop3Port)
+                + (sieve ? Dovecot.sieve(sievePort) : ""), to: "dovecot.conf")
+=======
+    ///   - identity: Its certificate, for TLS; nil: it speaks none.
+    ///   - demandsTLS: It takes no password in clear text.
+    init(
+        users: [String: String], label: String = "A", identity: Authority.Identity? = nil, demandsTLS: Bool = false
+    ) throws {
+        directory = try TemporaryDirectory()
+        imapPort = try FreePort.next()
+        pop3Port = try FreePort.next()
+        imapsPort = try identity.map { _ in try FreePort.next() }
+        pop3sPort = try identity.map { _ in try FreePort.next() }
+        try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
+        let config = try directory.write(
+            Dovecot.configuration(
+                folder: directory.path, tls: Dovecot.tls(identity, isDemanded: demandsTLS),
+                logins: [Dovecot.login("imap", imapPort, imapsPort), Dovecot.login("pop3", pop3Port, pop3sPort)]),
+            to: "dovecot.conf")
+>>>>>>> tlsint
         for user in users.keys {
             for folder in ["new", "cur", "tmp"] { _ = try directory.folder("home/\(user)/Maildir/\(folder)") }
             let text = "Subject: Welcome to \(label)\n\nHello \(user), this is \(label).\n"
@@ -28,11 +58,22 @@ final class Dovecot {
         try Dovecot.giveAway(directory.file("home"))
         process = try ChildProcess(Programs.debian("dovecot"), ["-F", "-c", config], log: directory.file("log"))
         try process.waitUntilListening(on: imapPort)
+<<<<<<< HEAD
         try process.waitUntilListening(on: pop3Port)
+        if sieve { try process.waitUntilListening(on: sievePort) }
+=======
+        for port in [pop3Port, imapsPort, pop3sPort].compactMap(\.self) { try process.waitUntilListening(on: port) }
+>>>>>>> tlsint
     }
 
     func port(_ flavour: Flavour) -> UInt16 {
         flavour == .imap4 ? imapPort : pop3Port
+    }
+
+    /// Where it speaks TLS from the first byte.
+    func securePort(_ flavour: Flavour) throws -> UInt16 {
+        guard let port = flavour == .imap4 ? imapsPort : pop3sPort else { throw Failure("this Dovecot has no TLS") }
+        return port
     }
 
     /// Puts a message into a user's mailbox, as a mail server would.
@@ -61,7 +102,16 @@ final class Dovecot {
         return (nobody.pointee.pw_uid, nobody.pointee.pw_gid)
     }
 
-    private static func configuration(folder: String, imap: UInt16, pop3: UInt16) -> String {
+    private static func tls(_ identity: Authority.Identity?, isDemanded: Bool) -> String {
+        guard let identity else { return "ssl = no" }
+        return """
+            ssl = \(isDemanded ? "required" : "yes")
+            ssl_cert = <\(identity.chain)
+            ssl_key = <\(identity.key)
+            """
+    }
+
+    private static func configuration(folder: String, tls: String, logins: [String]) -> String {
         let isRoot = getuid() == 0
         let me = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? "nobody"
         let group = getgrgid(getgid()).map { String(cString: $0.pointee.gr_name) } ?? "nogroup"
@@ -71,7 +121,7 @@ final class Dovecot {
             base_dir = \(folder)/run
             state_dir = \(folder)/state
             log_path = \(folder)/log
-            ssl = no
+            \(tls)
             disable_plaintext_auth = no
             auth_failure_delay = 0
             mail_max_userip_connections = 0
@@ -88,8 +138,7 @@ final class Dovecot {
               driver = static
               args = uid=\(owner.uid) gid=\(owner.gid) home=\(folder)/home/%u
             }
-            \(login("imap", imap))
-            \(login("pop3", pop3))
+            \(logins.joined(separator: "\n"))
             service imap {
               service_count = 0
             }
@@ -108,7 +157,28 @@ final class Dovecot {
             """
     }
 
+<<<<<<< HEAD
+    private static func sieve(_ port: UInt16) -> String {
+        """
+
+        protocols = imap pop3 sieve
+        plugin {
+          sieve = file:~/sieve;active=~/.dovecot.sieve
+        }
+        service managesieve-login {
+          chroot =
+          service_count = 0
+          inet_listener sieve {
+            port = \(port)
+          }
+        }
+        """
+    }
+
     private static func login(_ name: String, _ port: UInt16) -> String {
+=======
+    private static func login(_ name: String, _ port: UInt16, _ securePort: UInt16?) -> String {
+>>>>>>> tlsint
         """
         service \(name)-login {
           chroot =
@@ -117,7 +187,7 @@ final class Dovecot {
             port = \(port)
           }
           inet_listener \(name)s {
-            port = 0
+            port = \(securePort ?? 0)
           }
         }
         """

@@ -8,12 +8,18 @@ final class MailClient: Connection {
     var server: AnyObject?
 
     /// Connects and reads the greeting.
-    init(_ port: UInt16, host: String = "127.0.0.1", greeted: Bool = true, within seconds: Double = 20) throws {
+    ///
+    /// - Parameter secure: Whether TLS comes first.
+    init(
+        _ port: UInt16, host: String = "127.0.0.1", greeted: Bool = true, secure: Bool = false,
+        within seconds: Double = 20
+    ) throws {
         let address = try SocketAddress(host, port)
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
         guard descriptor >= 0 else { throw Failure.system("socket") }
         super.init(descriptor: descriptor)
         guard address.with({ connect(descriptor, $0, $1) }) == 0 else { throw Failure.system("connect to \(port)") }
+        if secure { try startTLS(within: seconds) }
         if greeted { greeting = try line(within: seconds) }
     }
 

@@ -37,13 +37,22 @@ final class Perdition {
     ///
     /// - Parameters:
     ///   - flavour: The protocol, told by the program's name.
+    ///   - name: The name to start it by, where it is neither flavour's.
     ///   - popmap: The users; none: no map at all.
     ///   - options: Further options.
     ///   - bind: The address to listen on.
+    ///   - name: What it is called by, where that is not the flavour's usual name.
+    ///   - input: A file it reads as standard input.
     ///   - logs: `-` for standard output, else what goes behind --log_facility.
     init(
-        _ flavour: Flavour = .imap4, popmap: Popmap? = nil, _ options: [String] = [], bind: String = "127.0.0.1",
+<<<<<<< HEAD
+        _ flavour: Flavour = .imap4, name: String? = nil, popmap: Popmap? = nil, _ options: [String] = [],
+        bind: String = "127.0.0.1",
         log facility: String = "-", program: String? = nil
+=======
+        _ flavour: Flavour = .imap4, popmap: Popmap? = nil, _ options: [String] = [], bind: String = "127.0.0.1",
+        log facility: String = "-", program: String? = nil, name: String? = nil, input: String = "/dev/null"
+>>>>>>> tlsint
     ) throws {
         self.flavour = flavour
         self.popmap = popmap
@@ -59,14 +68,18 @@ final class Perdition {
             arguments += ["--map_library", ""]
         }
         process = try ChildProcess(
-            program ?? Programs.perdition.get(), name: flavour.programName, arguments + options,
+<<<<<<< HEAD
+            program ?? Programs.perdition.get(), name: name ?? flavour.programName, arguments + options,
+=======
+            program ?? Programs.perdition.get(), name: name ?? flavour.programName, arguments + options, input: input,
+>>>>>>> tlsint
             log: directory.file("log"))
         try process.waitUntilListening(on: port)
     }
 
     /// A new client, greeted; it keeps this proxy running.
-    func client(host: String = "127.0.0.1", greeted: Bool = true) throws -> MailClient {
-        let client = try MailClient(port, host: host, greeted: greeted)
+    func client(host: String = "127.0.0.1", greeted: Bool = true, secure: Bool = false) throws -> MailClient {
+        let client = try MailClient(port, host: host, greeted: greeted, secure: secure)
         client.server = self
         return client
     }
