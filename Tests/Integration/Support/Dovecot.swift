@@ -5,14 +5,11 @@ import Glibc
 final class Dovecot {
     let imapPort: UInt16
     let pop3Port: UInt16
-<<<<<<< HEAD
     /// Where Pigeonhole's ManageSieve listens; 0 where it does not.
     let sievePort: UInt16
-=======
     /// Where it speaks TLS from the first byte; nil without a certificate.
     let imapsPort: UInt16?
     let pop3sPort: UInt16?
->>>>>>> tlsint
     private let directory: TemporaryDirectory
     private let process: ChildProcess
 
@@ -21,35 +18,26 @@ final class Dovecot {
     /// - Parameters:
     ///   - users: Names and passwords.
     ///   - label: Stands in the welcome message that each user finds.
-<<<<<<< HEAD
-    ///   - sieve: Whether users may keep Sieve scripts.
-    init(users: [String: String], label: String = "A", sieve: Bool = false) throws {
-        directory = try TemporaryDirectory()
-        imapPort = try FreePort.next()
-        pop3Port = try FreePort.next()
-        sievePort = sieve ? try FreePort.next() : 0
-        try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
-        let config = try directory.write(
-            Dovecot.configuration(folder: directory.path, imap: imapPort, pop3: pop3Port)
-                + (sieve ? Dovecot.sieve(sievePort) : ""), to: "dovecot.conf")
-=======
     ///   - identity: Its certificate, for TLS; nil: it speaks none.
     ///   - demandsTLS: It takes no password in clear text.
+    ///   - sieve: Whether users may keep Sieve scripts.
     init(
-        users: [String: String], label: String = "A", identity: Authority.Identity? = nil, demandsTLS: Bool = false
+        users: [String: String], label: String = "A", identity: Authority.Identity? = nil, demandsTLS: Bool = false,
+        sieve: Bool = false
     ) throws {
         directory = try TemporaryDirectory()
         imapPort = try FreePort.next()
         pop3Port = try FreePort.next()
         imapsPort = try identity.map { _ in try FreePort.next() }
         pop3sPort = try identity.map { _ in try FreePort.next() }
+        sievePort = sieve ? try FreePort.next() : 0
         try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
         let config = try directory.write(
             Dovecot.configuration(
                 folder: directory.path, tls: Dovecot.tls(identity, isDemanded: demandsTLS),
-                logins: [Dovecot.login("imap", imapPort, imapsPort), Dovecot.login("pop3", pop3Port, pop3sPort)]),
+                logins: [Dovecot.login("imap", imapPort, imapsPort), Dovecot.login("pop3", pop3Port, pop3sPort)])
+                + (sieve ? Dovecot.sieve(sievePort) : ""),
             to: "dovecot.conf")
->>>>>>> tlsint
         for user in users.keys {
             for folder in ["new", "cur", "tmp"] { _ = try directory.folder("home/\(user)/Maildir/\(folder)") }
             let text = "Subject: Welcome to \(label)\n\nHello \(user), this is \(label).\n"
@@ -58,12 +46,8 @@ final class Dovecot {
         try Dovecot.giveAway(directory.file("home"))
         process = try ChildProcess(Programs.debian("dovecot"), ["-F", "-c", config], log: directory.file("log"))
         try process.waitUntilListening(on: imapPort)
-<<<<<<< HEAD
-        try process.waitUntilListening(on: pop3Port)
-        if sieve { try process.waitUntilListening(on: sievePort) }
-=======
         for port in [pop3Port, imapsPort, pop3sPort].compactMap(\.self) { try process.waitUntilListening(on: port) }
->>>>>>> tlsint
+        if sieve { try process.waitUntilListening(on: sievePort) }
     }
 
     func port(_ flavour: Flavour) -> UInt16 {
@@ -157,7 +141,6 @@ final class Dovecot {
             """
     }
 
-<<<<<<< HEAD
     private static func sieve(_ port: UInt16) -> String {
         """
 
@@ -175,10 +158,7 @@ final class Dovecot {
         """
     }
 
-    private static func login(_ name: String, _ port: UInt16) -> String {
-=======
     private static func login(_ name: String, _ port: UInt16, _ securePort: UInt16?) -> String {
->>>>>>> tlsint
         """
         service \(name)-login {
           chroot =

@@ -45,14 +45,8 @@ final class Perdition {
     ///   - input: A file it reads as standard input.
     ///   - logs: `-` for standard output, else what goes behind --log_facility.
     init(
-<<<<<<< HEAD
         _ flavour: Flavour = .imap4, name: String? = nil, popmap: Popmap? = nil, _ options: [String] = [],
-        bind: String = "127.0.0.1",
-        log facility: String = "-", program: String? = nil
-=======
-        _ flavour: Flavour = .imap4, popmap: Popmap? = nil, _ options: [String] = [], bind: String = "127.0.0.1",
-        log facility: String = "-", program: String? = nil, name: String? = nil, input: String = "/dev/null"
->>>>>>> tlsint
+        bind: String = "127.0.0.1", log facility: String = "-", program: String? = nil, input: String = "/dev/null"
     ) throws {
         self.flavour = flavour
         self.popmap = popmap
@@ -68,11 +62,7 @@ final class Perdition {
             arguments += ["--map_library", ""]
         }
         process = try ChildProcess(
-<<<<<<< HEAD
-            program ?? Programs.perdition.get(), name: name ?? flavour.programName, arguments + options,
-=======
             program ?? Programs.perdition.get(), name: name ?? flavour.programName, arguments + options, input: input,
->>>>>>> tlsint
             log: directory.file("log"))
         try process.waitUntilListening(on: port)
     }
