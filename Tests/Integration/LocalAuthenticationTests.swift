@@ -161,7 +161,7 @@ struct LocalAuthenticationTests {
     }
 
     @Test func allOfItEndsTogether() throws {
-        let service = try PAMService(seconds: 30)
+        let service = try PAMService(seconds: 10)
         let proxy = try Perdition(.imap4, ["-s", "127.0.0.1:1"] + service.options)
         let client = try proxy.client()
         try client.send("a LOGIN joe secret\r\n")
