@@ -18,13 +18,15 @@ EXAMPLES = $(SHARE)/doc/perdition/examples
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
 PROVIDERS = perdition-map-gdbm
+HELPERS   = perdition-auth-pam
 TOOLS     = makegdbm
 MAN       = $(wildcard docs/man/*.[1-9])
 
 # What Debian calls the things we need: to build, to show it (make run), to test it.
 BUILD_PACKAGES = libssl-dev libgdbm-dev libpam0g-dev pkg-config
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
-TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps
+TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
+                 dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib
 
 all: build
 
@@ -63,14 +65,14 @@ install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
 	install -m 755 $(BIN)/perdition $(SBIN)
 	for name in $(NAMES); do ln -sf perdition $(SBIN)/$$name; done
-	for name in $(PROVIDERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
+	for name in $(PROVIDERS) $(HELPERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
 	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
 	for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
 	if [ -d docs/examples ]; then install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES); fi
 
 uninstall:
 	cd $(SBIN) && rm -f perdition $(NAMES)
-	cd $(LIBEXEC) && rm -f $(PROVIDERS) && rmdir $(LIBEXEC)
+	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) && rmdir $(LIBEXEC)
 	cd $(USERBIN) && rm -f $(TOOLS)
 	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done
 	rm -rf $(EXAMPLES)

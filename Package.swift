@@ -56,7 +56,8 @@ let package = Package(
         .executableTarget(
             name: "MapGDBM", dependencies: ["Daemon", "GDBM", "Lookup", arguments, logging], swiftSettings: rules),
         .executableTarget(
-            name: "AuthPAM", dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", arguments, logging],
+            name: "AuthPAM",
+            dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", arguments, logging],
             swiftSettings: rules),
         .executableTarget(name: "MakeGDBM", dependencies: ["GDBM", arguments], swiftSettings: rules),
 

@@ -20,8 +20,9 @@ struct Visit {
 
     /// Reads the request, answers it and ends the process.
     func serve() -> Never {
-        // Modules wait for processes of their own and expect signals as every program has them.
-        signal(SIGPIPE, SIG_DFL)
+        // Modules wait for processes of their own and expect signals as every program has them. And what Swift prints of
+        // a crash, registers and the memory they point to, could hold a password.
+        for number in 1..<Int32(SIGSYS + 1) { signal(number, SIG_DFL) }
         var none = sigset_t()
         sigemptyset(&none)
         pthread_sigmask(SIG_SETMASK, &none, nil)

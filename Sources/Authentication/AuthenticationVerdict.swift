@@ -19,7 +19,7 @@ public enum AuthenticationVerdict: Equatable, Sendable {
         let words = payload.split(separator: UInt8(ascii: " "), maxSplits: 1, omittingEmptySubsequences: false)
         let rest = words.count > 1 ? String(decoding: words[1], as: UTF8.self) : ""
         switch words.first.map({ String(decoding: $0, as: UTF8.self) }) {
-        case "OK" where rest.isEmpty: self = .accepted
+        case "OK" where words.count == 1: self = .accepted
         case "NO" where UInt64(rest) != nil: self = .refused(delay: min(UInt64(rest) ?? 0, Self.longestDelay))
         case "TEMP": self = .unavailable(rest)
         default: self = .unavailable("the authentication helper's answer cannot be understood")

@@ -148,9 +148,8 @@ final class TLSStage {
     /// A proxy that sends everybody to one port and trusts the authority.
     func proxy(_ flavour: Flavour, _ options: [String], port: UInt16, name: String? = nil) throws -> Perdition {
         try Perdition(
-            flavour,
-            identity.options + ["--outgoing_server", "127.0.0.1:\(port)", "--ssl_ca_file", root.certificate] + options,
-            name: name)
+            flavour, name: name,
+            identity.options + ["--outgoing_server", "127.0.0.1:\(port)", "--ssl_ca_file", root.certificate] + options)
     }
 
     /// Fetches alice's mail with curl.

@@ -163,6 +163,7 @@ struct ClientTests {
         let path = path
         let (answer, connections) = try await onLoop { loop in
             let listener = try #require(listen(at: path))
+            defer { close(listener) }
             let counter = Counter()
             let acceptor = try Acceptor(listener, on: loop.thread) { descriptor, _ in
                 counter.count += 1

@@ -6,7 +6,9 @@ import Synchronization
 import Testing
 
 /// 100,000 users, one socket, 8 connections. The numbers that count are those of a release build:
-/// `swift test -c release --filter ThroughputTests`.
+/// `swift test -c release -Xswiftc -enable-testing --filter ThroughputTests`. Seen on two cores that others kept busy
+/// (load 13): 20,000 to 65,000 a second where each connection waits for its reply, 155,000 to 223,000 with 16 requests
+/// sent ahead; idle, with a client of one thread, 110,000 and 530,000.
 struct ThroughputTests {
     private static let users = 100_000
     private static let connections = 8

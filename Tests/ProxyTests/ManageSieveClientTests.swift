@@ -55,7 +55,7 @@ import Testing
         ("NOOP \"a\" \"b\"", "NO \"Too many arguments, expected NOOP [String], mate\""),
         ("CAPABILITY \"x\"", "NO \"Too many arguments, expected CAPABILITY, mate\""),
         ("LOGOUT x", "NO \"Too many arguments, expected LOGOUT, mate\""),
-        ("FOO", "NO \"Unknown command, mate\""), ("", "NO \"Unknown command, mate\""),
+        ("FOO", "NO \"Unknown command, mate\""), (" NOOP", "NO \"Unknown command, mate\""), ("", "NO \"Unknown command, mate\""),
         ("STARTTLS", "NO \"Unknown command, mate\""), ("\"NOOP\"", "NO \"Unknown command, mate\""),
         ("PUTSCRIPT \"x\" {8+}\r\nLOGOUT\r\n", "NO \"Unknown command, mate\""),
         ("AUTHENTICATE", "NO \"Incorrect argument count, expected AUTHENTICATE <mechanism> [<challenge>], mate\""),

@@ -1,3 +1,4 @@
+import Loop
 import Testing
 
 @testable import Proxy
@@ -14,7 +15,9 @@ import Testing
         try await OnLoop.talk(Array(input.utf8)) { stream in
             var options = Options()
             options.sslMode = sslMode
-            let back = Back(stream: stream, options: options, identity: "ready on here 0001", host: "there")
+            let back = Back(
+                stream: stream, options: options, identity: "ready on here 0001", host: "there",
+                address: SocketAddress.of(stream.channel.descriptor, peer: true))
             let server = ManageSieveServer(back)
             do throws(ServerError) {
                 try await server.open()

@@ -80,21 +80,9 @@ import Testing
         #expect { try parseOptions([], file: "\nF bogus\n") } throws: { "\($0)".hasPrefix("/c.conf:2: ") }
     }
 
-    @Test(arguments: OptionList.all.filter { $0.availability == .notYet }.map(\.name))
-    func refusesWhatDoesNotWorkYet(name: String) throws {
-        let option = try #require(OptionList.all.first { $0.name == name })
-        let example = ["add_domain": "all", "log_passwd": "ok", "ssl_mode": "none"][name]
-        let value = example ?? (name.contains("version") ? "tlsv1.2" : "1")
-        let arguments = option.kind.valueName == nil ? ["--\(name)"] : ["--\(name)", value]
-        #expect(throws: OptionError("perdition: --\(name) is not available in this version: leave it out")) {
-            try parseOptions(arguments, all: false)
-        }
-        _ = try parseOptions(arguments)
-    }
-
     @Test(arguments: ProtocolName.allCases)
     func everyProtocolWorks(name: ProtocolName) throws {
-        let options = try parseOptions([], program: "perdition.\(name.fileName)", all: false)
+        let options = try parseOptions([], program: "perdition.\(name.fileName)")
         #expect(options.protocolName == name)
     }
 

@@ -94,15 +94,11 @@ import Testing
             "/c.conf:1: option outgoing_server: \"b:\" is not a server: write host, host:port or [address]:port, several with commas between"
         ),
         ("pid_file x.pid\n", "/c.conf:1: Invalid pid file: \"x.pid\""),
-        (
-            "\nauthenticate_in\n",
-            "perdition: /c.conf:2: --authenticate_in is not available in this version: leave it out"
-        ),
     ]
 
     @Test(arguments: refused)
     func refusesWithFileAndLine(file: String, message: String) {
-        #expect(throws: OptionError(message)) { try parseOptions([], file: file, all: false) }
+        #expect(throws: OptionError(message)) { try parseOptions([], file: file) }
     }
 
     @Test func refusesTextThatIsNotUTF8() {

@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test func theSampleSetsNothing() throws {
-        var options = try parseOptions([], file: SampleConfiguration.text(OptionList.all), all: false)
+        var options = try parseOptions([], file: SampleConfiguration.text(OptionList.all))
         options.configFile = nil
         #expect(options == Options())
     }
@@ -149,13 +149,6 @@ import Testing
         let page = try Self.document("docs/man/perdition.8")
         let named = page.matches(of: /(?m)^\.It (?:Fl . , )?Fl Fl ([a-z_]+)/).map { String($0.1) }
         #expect(Set(named) == Set(OptionList.all.map(\.name)))
-    }
-
-    @Test func theManualPageSaysWhatDoesNotWorkYet() throws {
-        let page = try Self.document("docs/man/perdition.8")
-        let bugs = page.components(separatedBy: "\n.Sh BUGS\n").last ?? ""
-        let listed = bugs.matches(of: /(?m)^\.Fl Fl ([a-z_]+)/).map { String($0.1) }
-        #expect(Set(listed) == Set(OptionList.all.filter { $0.availability == .notYet }.map(\.name)))
     }
 
     // MARK: Dump and checksum

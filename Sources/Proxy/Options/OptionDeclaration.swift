@@ -13,8 +13,6 @@ public struct OptionDeclaration: Sendable {
     public let help: String
     /// What stands for the default where the value in `Options()` does not tell it.
     public let defaultNote: String?
-    /// Whether this version does what the option asks for.
-    public let availability: Availability
     /// The option to use instead; nil unless the name is kept for old configurations only.
     public let replacement: String?
 
@@ -34,17 +32,9 @@ public struct OptionDeclaration: Sendable {
         case tls = "SSL and TLS"
     }
 
-    /// Whether an option works in this version.
-    public enum Availability: Sendable {
-        /// It works.
-        case working
-        /// It is refused at start: an option that is silently ignored is worse than one that is missing.
-        case notYet
-    }
-
     init(
         _ name: String, _ letter: Character?, _ kind: OptionKind, _ section: Section, _ help: String,
-        default defaultNote: String? = nil, replacement: String? = nil, _ availability: Availability = .working
+        default defaultNote: String? = nil, replacement: String? = nil
     ) {
         self.name = name
         self.letter = letter
@@ -52,15 +42,14 @@ public struct OptionDeclaration: Sendable {
         self.section = section
         self.help = help
         self.defaultNote = defaultNote
-        self.availability = availability
         self.replacement = replacement
     }
 
     init(
         _ name: String, _ kind: OptionKind, _ section: Section, _ help: String,
-        default defaultNote: String? = nil, replacement: String? = nil, _ availability: Availability = .working
+        default defaultNote: String? = nil, replacement: String? = nil
     ) {
-        self.init(name, nil, kind, section, help, default: defaultNote, replacement: replacement, availability)
+        self.init(name, nil, kind, section, help, default: defaultNote, replacement: replacement)
     }
 
     /// The name in the original's messages: `t|timeout`, or the long name alone.

@@ -25,7 +25,6 @@ enum OptionHelp {
         var text = option.help
         if let value = option.defaultText { text += " (default \(value))" }
         if let replacement = option.replacement { text += " Deprecated: use \(replacement)." }
-        if option.availability == .notYet { text += " Not available in this version." }
         return text
     }
 

@@ -40,16 +40,8 @@ struct OptionParser {
                 throw OptionError(error.original)
             }
             sources[option.name] = nil
-            try check(option, in: options, at: "")
             note(option, at: "", in: &notes)
         }
-    }
-
-    /// Refuses what this version does not do, at `place`: empty or `file:line: `.
-    private func check(_ option: OptionDeclaration, in options: Options, at place: String) throws(OptionError) {
-        guard option.availability == .notYet else { return }
-        throw OptionError(
-            "\(options.programName): \(place)--\(option.name) is not available in this version: leave it out")
     }
 
     private func note(_ option: OptionDeclaration, at place: String, in notes: inout [String]) {
@@ -108,7 +100,6 @@ struct OptionParser {
                 throw OptionError("\(place): option \(entry.key): \(error.wrong): \(error.instead)")
             }
             sources[option.name] = place
-            try check(option, in: options, at: "\(place): ")
             note(option, at: "\(place): ", in: &notes)
         }
     }

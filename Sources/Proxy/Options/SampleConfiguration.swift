@@ -30,7 +30,6 @@ enum SampleConfiguration {
     private static func comment(_ option: OptionDeclaration) -> String {
         var text = option.help
         if let note = option.defaultNote { text += " Default: \(note)." }
-        if option.availability == .notYet { text += " Not available in this version." }
         return text
     }
 

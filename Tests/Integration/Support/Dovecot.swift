@@ -5,6 +5,8 @@ import Glibc
 final class Dovecot {
     let imapPort: UInt16
     let pop3Port: UInt16
+    /// Where Pigeonhole's ManageSieve listens; 0 where it does not.
+    let sievePort: UInt16
     /// Where it speaks TLS from the first byte; nil without a certificate.
     let imapsPort: UInt16?
     let pop3sPort: UInt16?
@@ -18,19 +20,23 @@ final class Dovecot {
     ///   - label: Stands in the welcome message that each user finds.
     ///   - identity: Its certificate, for TLS; nil: it speaks none.
     ///   - demandsTLS: It takes no password in clear text.
+    ///   - sieve: Whether users may keep Sieve scripts.
     init(
-        users: [String: String], label: String = "A", identity: Authority.Identity? = nil, demandsTLS: Bool = false
+        users: [String: String], label: String = "A", identity: Authority.Identity? = nil, demandsTLS: Bool = false,
+        sieve: Bool = false
     ) throws {
         directory = try TemporaryDirectory()
         imapPort = try FreePort.next()
         pop3Port = try FreePort.next()
         imapsPort = try identity.map { _ in try FreePort.next() }
         pop3sPort = try identity.map { _ in try FreePort.next() }
+        sievePort = sieve ? try FreePort.next() : 0
         try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
         let config = try directory.write(
             Dovecot.configuration(
                 folder: directory.path, tls: Dovecot.tls(identity, isDemanded: demandsTLS),
-                logins: [Dovecot.login("imap", imapPort, imapsPort), Dovecot.login("pop3", pop3Port, pop3sPort)]),
+                logins: [Dovecot.login("imap", imapPort, imapsPort), Dovecot.login("pop3", pop3Port, pop3sPort)])
+                + (sieve ? Dovecot.sieve(sievePort) : ""),
             to: "dovecot.conf")
         for user in users.keys {
             for folder in ["new", "cur", "tmp"] { _ = try directory.folder("home/\(user)/Maildir/\(folder)") }
@@ -41,6 +47,7 @@ final class Dovecot {
         process = try ChildProcess(Programs.debian("dovecot"), ["-F", "-c", config], log: directory.file("log"))
         try process.waitUntilListening(on: imapPort)
         for port in [pop3Port, imapsPort, pop3sPort].compactMap(\.self) { try process.waitUntilListening(on: port) }
+        if sieve { try process.waitUntilListening(on: sievePort) }
     }
 
     func port(_ flavour: Flavour) -> UInt16 {
@@ -132,6 +139,23 @@ final class Dovecot {
               chroot =
             }
             """
+    }
+
+    private static func sieve(_ port: UInt16) -> String {
+        """
+
+        protocols = imap pop3 sieve
+        plugin {
+          sieve = file:~/sieve;active=~/.dovecot.sieve
+        }
+        service managesieve-login {
+          chroot =
+          service_count = 0
+          inet_listener sieve {
+            port = \(port)
+          }
+        }
+        """
     }
 
     private static func login(_ name: String, _ port: UInt16, _ securePort: UInt16?) -> String {

@@ -97,6 +97,17 @@ extension FakeSession {
         }
     }
 
+    /// The dialogue of a ManageSieve server that lets everybody in; notes the Base64 of each login as its user.
+    func serveManageSieve(whenLoggedIn: FakeServer.Talk? = nil) throws {
+        for line in ["\"SASL\" \"PLAIN\"", "OK \"at your service\""] { try say(line) }
+        while let line = try lineOrEnd(within: 60) {
+            guard line.hasPrefix("AUTHENTICATE \"PLAIN\" \"") else { return try say("OK \"gone\"") }
+            note(user: String(line.dropFirst(22).dropLast()), password: "")
+            try say("OK \"in\"")
+            return try (whenLoggedIn ?? FakeSession.repeatLines)(self)
+        }
+    }
+
     /// Repeats each line after `you said `, until LOGOUT or QUIT.
     static let repeatLines: FakeServer.Talk = { session in
         while let line = try session.lineOrEnd(within: 120) {

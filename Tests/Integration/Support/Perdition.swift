@@ -37,6 +37,7 @@ final class Perdition {
     ///
     /// - Parameters:
     ///   - flavour: The protocol, told by the program's name.
+    ///   - name: The name to start it by, where it is neither flavour's.
     ///   - popmap: The users; none: no map at all.
     ///   - options: Further options.
     ///   - bind: The address to listen on.
@@ -44,8 +45,8 @@ final class Perdition {
     ///   - input: A file it reads as standard input.
     ///   - logs: `-` for standard output, else what goes behind --log_facility.
     init(
-        _ flavour: Flavour = .imap4, popmap: Popmap? = nil, _ options: [String] = [], bind: String = "127.0.0.1",
-        log facility: String = "-", program: String? = nil, name: String? = nil, input: String = "/dev/null"
+        _ flavour: Flavour = .imap4, name: String? = nil, popmap: Popmap? = nil, _ options: [String] = [],
+        bind: String = "127.0.0.1", log facility: String = "-", program: String? = nil, input: String = "/dev/null"
     ) throws {
         self.flavour = flavour
         self.popmap = popmap

@@ -8,6 +8,7 @@ import Glibc
 enum Programs {
     static let perdition = path("perdition", override: "PERDITION_PROGRAM")
     static let makegdbm = path("makegdbm", override: "PERDITION_MAKEGDBM")
+    static let authPAM = path("perdition-auth-pam", override: "PERDITION_AUTH_PAM")
     static let gdbmProvider = path("perdition-map-gdbm", override: "PERDITION_MAP_GDBM")
 
     /// What goes behind --map_library for GDBM.

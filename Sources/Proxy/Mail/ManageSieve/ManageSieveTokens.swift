@@ -52,7 +52,10 @@ struct ManageSieveTokens: Equatable {
     mutating func take(line: [UInt8]) -> Step {
         guard fits(line.count) else { return .tooLong }
         if keepsRaw { raw += line }
-        if tokens.isEmpty, line.first == UInt8(ascii: " ") { isMalformed = true }
+        if tokens.isEmpty, line.first == UInt8(ascii: " ") {
+            tokens.append(.atom([]))
+            isMalformed = true
+        }
         var index = 0
         while index < line.count {
             switch line[index] {

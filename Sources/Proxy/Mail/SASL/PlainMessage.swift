@@ -23,18 +23,22 @@ enum PlainMessage {
     static func decode(_ base64: [UInt8]) throws(Fault) -> Credentials {
         guard var message = Base64.decode(base64), !message.isEmpty else { throw .notBase64 }
         defer { message.wipe() }
-        let parts = message.split(separator: 0, maxSplits: 3, omittingEmptySubsequences: false)
-        guard parts.count > 1 else { throw .noAuthenticationID }
-        guard !parts[1].isEmpty else { throw .emptyAuthenticationID }
-        guard parts.count > 2 else { throw .noPassword }
-        guard parts.count == 3 else { throw .trailingGarbage }
-        guard let authorizationID = SASLprep.prepare(parts[0]) else { throw .invalidAuthorizationID }
-        guard let authenticationID = SASLprep.prepare(parts[1]) else { throw .invalidAuthenticationID }
+        // By places: a slice that is still held would keep the wiping from its memory.
+        let ends = message.indices.filter { message[$0] == 0 }
+        guard let first = ends.first else { throw .noAuthenticationID }
+        let second = ends.count > 1 ? ends[1] : message.count
+        guard second > first + 1 else { throw .emptyAuthenticationID }
+        guard ends.count > 1 else { throw .noPassword }
+        guard ends.count == 2 else { throw .trailingGarbage }
+        guard let authorizationID = SASLprep.prepare(message[..<first]) else { throw .invalidAuthorizationID }
+        guard let authenticationID = SASLprep.prepare(message[(first + 1)..<second]) else {
+            throw .invalidAuthenticationID
+        }
         // Characters that SASLprep maps to nothing may have been all of it.
         guard !authenticationID.isEmpty else { throw .emptyAuthenticationID }
         return Credentials(
             authenticationID: authenticationID, authorizationID: authorizationID.isEmpty ? nil : authorizationID,
-            password: Secret(parts[2]))
+            password: Secret(message[(second + 1)...]))
     }
 
     /// Writes a message; nil where a name or the password holds a NUL and would be read as something else. The caller
