@@ -18,6 +18,7 @@ public enum Perdition {
             return try serve(arguments, directory: currentDirectory())
         } catch {
             // Every error of the program describes itself in a sentence.
+            guard !"\(error)".isEmpty else { return failure }
             let line = Array("\(error)\n".utf8)
             _ = write(STDERR_FILENO, line, line.count)
             return failure

@@ -2,19 +2,20 @@ import CLinux
 import Glibc
 
 /// The passphrase of a key: the first line of a descriptor or file, wiped when this object goes.
-final class Passphrase: CustomStringConvertible {
+public final class Passphrase: CustomStringConvertible {
     // OpenSSL hands out a buffer of this size to copy it to.
     private static let sizeLimit = 1024
 
     private let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: sizeLimit, alignment: 1)
     private var count = 0
 
-    var description: String { "***" }
+    /// Never the passphrase.
+    public var description: String { "***" }
 
     /// Reads the first line; nothing behind its end is taken from a descriptor, it may be somebody else's.
     init(_ source: PassphraseSource) throws(TLSError) {
         switch source {
-        case .descriptor(let descriptor):
+        case .descriptor(let descriptor), .handedOn(let descriptor, from: _):
             try Self.withoutEcho(descriptor) { () throws(TLSError) in try readLine(descriptor, source) }
         case .file(let path):
             let descriptor = linux_open(path, O_RDONLY | O_CLOEXEC, 0)
@@ -22,6 +23,21 @@ final class Passphrase: CustomStringConvertible {
             defer { close(descriptor) }
             try readLine(descriptor, source)
         }
+    }
+
+    /// Reads the first line for a process that will open the key.
+    /// - Throws: `TLSError` naming the key and the source.
+    public convenience init(_ source: PassphraseSource, forKey path: String) throws(TLSError) {
+        do {
+            try self.init(source)
+        } catch {
+            throw Self.missing(path, error)
+        }
+    }
+
+    /// The key is of no use without it.
+    static func missing(_ path: String, _ error: TLSError) -> TLSError {
+        .option("ssl_key_file", path, "the key is encrypted; \(error)")
     }
 
     deinit {
@@ -35,6 +51,11 @@ final class Passphrase: CustomStringConvertible {
         guard count <= buffer.count else { return -1 }
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
         return Int32(count)
+    }
+
+    /// Lends the bytes; they must not be kept.
+    public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        body(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
     }
 
     private func readLine(_ descriptor: Int32, _ source: PassphraseSource) throws(TLSError) {

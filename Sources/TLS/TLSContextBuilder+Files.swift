@@ -45,7 +45,7 @@ extension TLSContextBuilder {
         }
         if let error = request.error {
             EVP_PKEY_free(key)
-            throw .option("ssl_key_file", options.keyFile, "the key is encrypted; \(error)")
+            throw Passphrase.missing(options.keyFile, error)
         }
         guard let key else {
             let fault =

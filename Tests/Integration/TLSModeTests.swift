@@ -81,7 +81,8 @@ import Testing
                 #expect(try stage.curl(proxy, mode.client).contains("Hello alice, this is behind TLS."))
             }
             #expect(logins(mode.client) == before + 1)
-            let session = try #require(stage.store.log.split(separator: "\n").last { $0.contains("Login: user=<alice>") })
+            let sessions = stage.store.log.split(separator: "\n").filter { $0.contains("Login: user=<alice>") }
+            let session = try #require(sessions.last)
             #expect(session.contains(", TLS") == (mode.server != .plaintext), "\(session)")
         }
     }

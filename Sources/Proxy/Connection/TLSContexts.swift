@@ -8,9 +8,12 @@ struct TLSContexts: Sendable {
     let outgoing: TLSContext?
 
     /// Reads keys and certificates; done before root's rights are dropped.
+    /// - Parameter passphrase: a descriptor that holds what the master has read from `--ssl_passphrase_fd`.
     /// - Throws: `TLSError`, a sentence that names the option and the file.
-    init(_ options: Options) throws(TLSError) {
-        listen = options.sslMode.isDisjoint(with: [.sslListen, .tlsListen]) ? nil : try .server(Self.server(options))
+    init(_ options: Options, passphrase: Int32? = nil) throws(TLSError) {
+        listen =
+            options.sslMode.isDisjoint(with: [.sslListen, .tlsListen])
+            ? nil : try .server(Self.server(options, passphrase))
         outgoing =
             options.sslMode.isDisjoint(with: [.sslOutgoing, .tlsOutgoing]) ? nil : try .client(Self.client(options))
     }
@@ -27,14 +30,17 @@ struct TLSContexts: Sendable {
         return trust
     }
 
-    private static func server(_ options: Options) -> ServerTLSOptions {
+    private static func server(_ options: Options, _ passphrase: Int32?) -> ServerTLSOptions {
         var server = ServerTLSOptions()
         server.certificateFile = options.sslCertFile
         server.keyFile = options.sslKeyFile
         server.caChainFile = options.sslCaChainFile
-        server.passphrase =
-            options.sslPassphraseFile.isEmpty
-            ? .descriptor(Int32(clamping: options.sslPassphraseFd)) : .file(options.sslPassphraseFile)
+        let descriptor = Int32(clamping: options.sslPassphraseFd)
+        if !options.sslPassphraseFile.isEmpty {
+            server.passphrase = .file(options.sslPassphraseFile)
+        } else {
+            server.passphrase = passphrase.map { .handedOn($0, from: descriptor) } ?? .descriptor(descriptor)
+        }
         server.dhParametersFile = options.sslDhParamsFile
         server.ciphers = options.sslListenCiphers
         server.minimumVersion = options.sslListenMinProtoVersion.rawValue

@@ -3,6 +3,7 @@ import Daemon
 import Glibc
 import Logging
 import Loop
+import TLS
 
 /// The process that holds the sockets: it starts worker and provider, keeps them running, and parses nothing that came
 /// from the network.
@@ -24,12 +25,15 @@ final class Master {
     private var charges: [Charge] = []
     private var pidFile: PidFile?
     private var readyPipe: (read: Int32, write: Int32)?
-    private var passphrase: Secret?
+    private var passphrase: Passphrase?
     private var ending: Int32?
 
     /// Why the program does not start: a sentence that names the option, and the exit status.
     struct Failure: Error, CustomStringConvertible {
         let description: String
+
+        /// Another process, or the log, has it already: nothing is left to print.
+        static let said = Failure("")
 
         init(_ error: some CustomStringConvertible) {
             description = error.description
@@ -60,6 +64,13 @@ final class Master {
         let authenticator = try wrap { () throws(Authenticator.Failure) in
             try Authenticator.find(options, directories: providerDirectories(options))
         }
+        // Ahead of everything that takes a descriptor's number, and while a terminal can still end the program.
+        let passphrase: Passphrase?
+        do throws(TLSError) {
+            passphrase = try KeyPassphrase.read(options)
+        } catch {
+            throw Failure("\(options.programName): \(error)")
+        }
         Limits.raiseOpenFiles()
         let listeners: [Int32]
         do throws(Listening.Failure) {
@@ -73,7 +84,7 @@ final class Master {
             throw Failure(error)
         }
         guard !options.staysInForeground else {
-            return try make(options, notes, arguments, directory, identity, listeners)
+            return try make(options, notes, arguments, directory, identity, listeners, passphrase)
                 .serve(provider, authenticator) {}
         }
         let background: Background
@@ -84,14 +95,14 @@ final class Master {
         }
         // Only called once, but the compiler cannot know that.
         var waiting: Background? = consume background
-        return try make(options, notes, arguments, directory, identity, listeners).serve(provider, authenticator) {
+        return try make(options, notes, arguments, directory, identity, listeners, passphrase).serve(provider, authenticator) {
             if let background = waiting.take() { background.ready() }
         }
     }
 
     private static func make(
         _ options: Options, _ notes: [String], _ arguments: [String], _ directory: String, _ identity: Identity?,
-        _ listeners: [Int32]
+        _ listeners: [Int32], _ passphrase: Passphrase?
     ) throws(Failure) -> Master {
         let destination = try wrap { () throws(DaemonError) in try LogDestination(options.logFacility) }
         let sink = try wrap { () throws(DaemonError) in
@@ -99,6 +110,7 @@ final class Master {
         }
         let master = Master(options, arguments: arguments, directory: directory, identity: identity, sink: sink)
         master.listeners = listeners
+        master.passphrase = passphrase
         for note in notes { master.log.notice("\(note)") }
         if let warning = Authenticator.warning(options, isRoot: identity != nil) { master.log.warning("\(warning)") }
         return master
@@ -124,7 +136,6 @@ final class Master {
             log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolName.logName)")
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
-        passphrase = Passphrase.read(options)
         let mapSocket = try prepare(provider)
         let authSocket = try prepare(authenticator)
         try startWorker(mapSocket: mapSocket, authSocket: authSocket)
@@ -189,7 +200,7 @@ final class Master {
             orders.detached = !options.staysInForeground
             var program = ChildProcess.Program(path: executable, arguments: arguments)
             program.descriptors = listeners + (readyPipe.map { [$0.write] } ?? [])
-            if let passphrase, let source = Passphrase.descriptor(passphrase) {
+            if let passphrase, let source = KeyPassphrase.descriptor(passphrase) {
                 orders.hasPassphrase = true
                 program.descriptors.append(source)
                 program.closesAfterStart = [source]
@@ -213,9 +224,12 @@ final class Master {
         var byte: UInt8 = 0
         if read(pipe[0], &byte, 1) == 1 { return }
         worker.signal(SIGKILL)
-        if let pid = worker.pid { waitpid(pid, nil, 0) }
-        // The worker has said why on the same standard error.
-        throw Failure("\(options.programName): not started")
+        var status: Int32 = 0
+        if let pid = worker.pid { waitpid(pid, &status, 0) }
+        let signal = status & 0x7f
+        // One that ended by itself has said why on the same standard error.
+        guard signal != 0 else { throw .said }
+        throw Failure("\(options.programName): the worker was ended by signal \(signal) before it was ready")
     }
 
     // MARK: Supervision

@@ -66,9 +66,17 @@ final class Worker {
     /// Serves until the master says stop.
     /// - Returns: the exit status.
     static func run(_ options: Options, _ orders: Orders) throws(Master.Failure) -> Int32 {
-        var options = options
-        if let passphrase = orders.passphrase { options.sslPassphraseFd = Int(passphrase) }
-        let worker = try Worker(options, orders)
+        let worker: Worker
+        do throws(Master.Failure) {
+            worker = try Worker(options, orders)
+        } catch {
+            // At the start whoever started the program reads standard error; later nobody does.
+            guard orders.report == nil else { throw Master.Failure("\(options.programName): \(error)") }
+            let destination = try Master.wrap { () throws(DaemonError) in try LogDestination(options.logFacility) }
+            let sink = try Master.wrap { () throws(DaemonError) in try LogSink(destination, name: options.programName) }
+            sink.write(.error, error.description)
+            throw .said
+        }
         let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
         worker.start(listeners)
         if let report = orders.report {
@@ -89,7 +97,7 @@ final class Worker {
             Limits.raiseOpenFiles()
             let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
-            tls = try TLSContexts(options)
+            tls = try TLSContexts(options, passphrase: orders.passphrase)
             if let identity { try Privileges.drop(to: identity) }
             // The change of user has cleared it: without its master a worker is nobody's.
             _ = linux_prctl(Int32(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
@@ -100,9 +108,9 @@ final class Worker {
             for number in 0..<count { loops.append(Loop(try LoopThread(number: number))) }
             self.loops = loops
         } catch let error as any CustomStringConvertible {
-            throw Master.Failure("\(options.programName): \(error.description)")
+            throw Master.Failure(error.description)
         } catch {
-            throw Master.Failure("\(options.programName): \(error)")
+            throw Master.Failure("\(error)")
         }
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }

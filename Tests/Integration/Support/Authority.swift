@@ -12,6 +12,8 @@ final class Authority {
     /// When a certificate is valid.
     enum Validity: Sendable {
         case now, expired, future
+        /// Long enough for those who find ten days too short.
+        case lasting
 
         /// First and last day, counted from today.
         fileprivate var days: (Double, Double) {
@@ -19,6 +21,7 @@ final class Authority {
             case .now: (-1, 10)
             case .expired: (-10, -2)
             case .future: (2, 10)
+            case .lasting: (-1, 100)
             }
         }
     }
@@ -43,9 +46,11 @@ final class Authority {
     }
 
     /// A certificate signed by `issuer`, or by itself.
+    ///
+    /// - Parameter more: Further extensions, as x509v3_config(5) has them.
     func issue(
         _ name: String, by issuer: Identity?, alternatives: String = "", validity: Validity = .now,
-        isAuthority: Bool = false
+        isAuthority: Bool = false, more: String = ""
     ) throws -> Identity {
         count += 1
         let stem = directory.file("\(count)")
@@ -74,6 +79,7 @@ final class Authority {
             authorityKeyIdentifier=keyid
             \(usage)
             \(alternatives.isEmpty ? "" : "subjectAltName=\(alternatives)")
+            \(more)
 
             """, to: "\(count).cnf")
         // Only openssl ca takes dates of the past and the future, and it wants its ledger.
@@ -82,7 +88,8 @@ final class Authority {
             "req", "-new", "-config", "\(stem).cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
             "-nodes", "-keyout", "\(stem).key", "-out", "\(stem).csr", "-subj", "/CN=\(name)",
         ])
-        let signer = issuer.map { ["-cert", $0.certificate, "-keyfile", $0.key] } ?? ["-selfsign", "-keyfile", "\(stem).key"]
+        let signer =
+            issuer.map { ["-cert", $0.certificate, "-keyfile", $0.key] } ?? ["-selfsign", "-keyfile", "\(stem).key"]
         let (first, last) = validity.days
         try Authority.openssl(
             [
@@ -100,7 +107,8 @@ final class Authority {
         count += 1
         let folder = try directory.folder("\(count)")
         for (index, identity) in identities.enumerated() {
-            try directory.write(String(contentsOfFile: identity.certificate, encoding: .utf8), to: "\(count)/\(index).pem")
+            let text = try String(contentsOfFile: identity.certificate, encoding: .utf8)
+            try directory.write(text, to: "\(count)/\(index).pem")
         }
         try Authority.openssl(["rehash", folder])
         return folder

@@ -9,15 +9,20 @@ final class MailClient: Connection {
 
     /// Connects and reads the greeting.
     ///
-    /// - Parameter secure: Whether TLS comes first.
+    /// - Parameters:
+    ///   - source: The address to come from, if that matters.
+    ///   - secure: Whether TLS comes first.
     init(
-        _ port: UInt16, host: String = "127.0.0.1", greeted: Bool = true, secure: Bool = false,
-        within seconds: Double = 20
+        _ port: UInt16, host: String = "127.0.0.1", from source: String? = nil, greeted: Bool = true,
+        secure: Bool = false, within seconds: Double = 20
     ) throws {
         let address = try SocketAddress(host, port)
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
         guard descriptor >= 0 else { throw Failure.system("socket") }
         super.init(descriptor: descriptor)
+        if let source = try source.map({ try SocketAddress($0, 0) }) {
+            guard source.with({ bind(descriptor, $0, $1) }) == 0 else { throw Failure.system("bind") }
+        }
         guard address.with({ connect(descriptor, $0, $1) }) == 0 else { throw Failure.system("connect to \(port)") }
         if secure { try startTLS(within: seconds) }
         if greeted { greeting = try line(within: seconds) }

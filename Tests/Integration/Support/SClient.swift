@@ -7,8 +7,8 @@ enum SClient {
     /// - Parameter options: Further options of s_client.
     /// - Returns: Exit status, and what the server said through TLS, with s_client's own words.
     static func run(
-        _ port: UInt16, starttls flavour: Flavour? = nil, authority: Authority.Identity, _ options: [String] = ["-quiet"],
-        lines: [String]
+        _ port: UInt16, starttls flavour: Flavour? = nil, authority: Authority.Identity,
+        _ options: [String] = ["-quiet"], lines: [String]
     ) throws -> (status: Int32, output: String) {
         let protocolName = flavour.map { ["-starttls", $0 == .imap4 ? "imap" : "pop3"] } ?? []
         return try ChildProcess.run(

@@ -1,29 +1,20 @@
 import CLinux
 import Glibc
+import TLS
 
 /// The passphrase of the key, read once by the master: a worker that is started again must find it, too.
-enum Passphrase {
-    /// Longest passphrase in bytes.
-    static let limit = 1024
-
+enum KeyPassphrase {
     /// The first line of `--ssl_passphrase_fd`; nil where the key needs none or a file has it.
-    static func read(_ options: Options) -> Secret? {
+    /// - Throws: `TLSError` naming the key and the descriptor.
+    static func read(_ options: Options) throws(TLSError) -> Passphrase? {
         guard !options.sslMode.isDisjoint(with: [.sslListen, .tlsListen]), options.sslPassphraseFile.isEmpty,
             isEncrypted(options.sslKeyFile)
         else { return nil }
-        let descriptor = Int32(clamping: options.sslPassphraseFd)
-        var line: [UInt8] = []
-        defer { line.wipe() }
-        line.reserveCapacity(limit)
-        var byte: UInt8 = 0
-        while line.count < limit, Glibc.read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") {
-            line.append(byte)
-        }
-        return Secret(line)
+        return try Passphrase(.descriptor(Int32(clamping: options.sslPassphraseFd)), forKey: options.sslKeyFile)
     }
 
     /// A pipe that holds the line; the caller closes it after the start.
-    static func descriptor(_ passphrase: Secret) -> Int32? {
+    static func descriptor(_ passphrase: Passphrase) -> Int32? {
         var ends: [Int32] = [-1, -1]
         guard linux_pipe(&ends) == 0 else { return nil }
         passphrase.withBytes { _ = write(ends[1], $0.baseAddress, $0.count) }
