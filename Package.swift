@@ -60,7 +60,7 @@ let package = Package(
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(name: "MapTests", dependencies: ["GDBM", "CLinux"], swiftSettings: rules),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
+            name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
         .testTarget(name: "Integration", dependencies: ["CLinux"], swiftSettings: rules),
     ]
 )

@@ -51,7 +51,8 @@ final class Session: Visitor {
 
     private func serve() async throws(SessionEnd) -> Relay? {
         let identity = await "ready on \(hostName()) \(options.checksumText)"
-        let dialogue = makeClient(Front(stream: client, options: options, identity: identity))
+        let dialogue = makeClient(
+            Front(stream: client, options: options, identity: identity, pauseLength: services.pauseLength))
         try await dialogue.greet()
         while true {
             let credentials = try await dialogue.readCredentials()

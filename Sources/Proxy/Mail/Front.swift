@@ -12,12 +12,14 @@ final class Front {
     let options: Options
     /// The end of the greeting: `ready on HOST CHECKSUM`.
     let identity: String
+    private let pauseLength: UInt64
 
     /// A front for one connection.
-    init(stream: Stream, options: Options, identity: String) {
+    init(stream: Stream, options: Options, identity: String, pauseLength: UInt64 = Front.pauseLength) {
         self.stream = stream
         self.options = options
         self.identity = identity
+        self.pauseLength = pauseLength
     }
 
     /// Whether a login would be refused now, whatever the name.
@@ -75,6 +77,6 @@ final class Front {
 
     /// Lets the time pass that every refusal takes.
     func pause() async {
-        await stream.channel.thread.sleep(Self.pauseLength)
+        await stream.channel.thread.sleep(pauseLength)
     }
 }

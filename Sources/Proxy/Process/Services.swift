@@ -18,10 +18,13 @@ final class Services: Sendable {
     let nodeName: String
     /// Whether the worker is on its way out.
     let stopping = Atomic<Bool>(false)
+    /// Milliseconds between a client's fault and the answer to it.
+    let pauseLength: UInt64
 
     /// Services for one set of options.
-    init(options: Options, log: Logger, nodeName: String) {
+    init(options: Options, log: Logger, nodeName: String, pauseLength: UInt64 = Front.pauseLength) {
         self.options = options
+        self.pauseLength = pauseLength
         self.log = log
         self.nodeName = nodeName
         resolver = Resolver(threads: options.resolverThreads)
