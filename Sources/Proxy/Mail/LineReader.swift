@@ -1,3 +1,5 @@
+import CLinux
+
 /// The lines and literals of one direction, cut out of a bounded buffer that is wiped as it is used up.
 struct LineReader {
     /// What a buffer holds now.
@@ -13,30 +15,39 @@ struct LineReader {
     /// Longest line in bytes, its end included (RFC 9051 section 4 and RFC 2449 ask for less).
     static let lineLimit = 8192
 
-    private var buffer: [UInt8] = []
+    /// The first buffer in bytes: holds what clients and servers say in most logins.
+    private static let firstSize = 512
+
+    /// The whole buffer, zero wherever nothing waits.
+    private(set) var memory: [UInt8] = []
     private var head = 0
+    private var tail = 0
     /// Up to here the buffer is known to hold no LF.
     private var searched = 0
 
     /// Bytes that wait.
-    var count: Int { buffer.count - head }
+    var count: Int { tail - head }
     /// How many more bytes may be read into the buffer.
     var room: Int { Self.lineLimit - count }
 
     /// Adds what was read; the caller asks `room` first.
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        buffer.append(contentsOf: bytes)
+        if memory.count - tail < bytes.count { makeRoom(for: bytes.count) }
+        memory.withUnsafeMutableBytes { memory in
+            UnsafeMutableRawBufferPointer(rebasing: memory[tail...]).copyMemory(from: bytes)
+        }
+        tail += bytes.count
     }
 
     /// Cuts off the next line.
     mutating func nextLine() -> Line {
-        guard let end = buffer[max(searched, head)...].firstIndex(of: UInt8(ascii: "\n")) else {
-            searched = buffer.count
+        guard let end = memory[searched..<tail].firstIndex(of: UInt8(ascii: "\n")) else {
+            searched = tail
             return room > 0 ? .incomplete : .tooLong
         }
         var line: [UInt8] = []
         line.reserveCapacity(end - head)
-        for byte in buffer[head..<end] where byte != UInt8(ascii: "\r") { line.append(byte) }
+        for byte in memory[head..<end] where byte != UInt8(ascii: "\r") { line.append(byte) }
         use(upTo: end + 1)
         return .line(line)
     }
@@ -44,7 +55,7 @@ struct LineReader {
     /// Cuts off up to `limit` bytes of whatever there is.
     mutating func take(atMost limit: Int) -> [UInt8] {
         let end = head + min(limit, count)
-        let bytes = [UInt8](buffer[head..<end])
+        let bytes = [UInt8](memory[head..<end])
         use(upTo: end)
         return bytes
     }
@@ -52,8 +63,7 @@ struct LineReader {
     /// Hands over everything that waits and gives up the memory.
     mutating func takeAll() -> [UInt8] {
         let rest = take(atMost: count)
-        buffer.wipe()
-        buffer = []
+        memory = []
         return rest
     }
 
@@ -61,22 +71,45 @@ struct LineReader {
     @discardableResult
     mutating func discard() -> Int {
         let waiting = count
-        use(upTo: buffer.count)
+        use(upTo: tail)
         return waiting
     }
 
     private mutating func use(upTo end: Int) {
-        buffer.withUnsafeMutableBytes { bytes in
-            _ = bytes[head..<end].initializeMemory(as: UInt8.self, repeating: 0)
-        }
+        wipe(head..<end)
         head = end
-        if head == buffer.count {
-            buffer.removeAll(keepingCapacity: true)
+        if head == tail {
             head = 0
-        } else if head > Self.lineLimit {
-            buffer.removeFirst(head)
-            head = 0
+            tail = 0
         }
         searched = head
+    }
+
+    /// Moves what waits to the front, into a larger buffer where it must be, and leaves no copy behind.
+    private mutating func makeRoom(for more: Int) {
+        let waiting = count
+        if waiting + more <= memory.count {
+            memory.withUnsafeMutableBytes { memory in
+                memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[head..<tail]))
+            }
+            wipe(waiting..<tail)
+        } else {
+            var size = max(memory.count, Self.firstSize)
+            while size < waiting + more { size *= 2 }
+            var larger = [UInt8](repeating: 0, count: size)
+            larger.replaceSubrange(0..<waiting, with: memory[head..<tail])
+            memory.wipe()
+            memory = larger
+        }
+        searched -= head
+        head = 0
+        tail = waiting
+    }
+
+    private mutating func wipe(_ range: Range<Int>) {
+        memory.withUnsafeMutableBytes { memory in
+            let used = UnsafeMutableRawBufferPointer(rebasing: memory[range])
+            linux_wipe(used.baseAddress, used.count)
+        }
     }
 }

@@ -20,7 +20,7 @@ final class IMAP4Client: MailClient {
         while true {
             var line = try await readLine()
             defer { line.wipe() }
-            let command: IMAP4Command
+            var command: IMAP4Command
             do throws(IMAP4Command.Fault) {
                 command = try IMAP4Command(line: line)
             } catch {
@@ -28,6 +28,7 @@ final class IMAP4Client: MailClient {
                 try await complain(about: error)
                 continue
             }
+            defer { command.rest?.wipe() }
             tag = command.tag
             if ASCII.equal(command.name, "LOGIN") {
                 if let credentials = try await login(command.rest ?? []) { return credentials }

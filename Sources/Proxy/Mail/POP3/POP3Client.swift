@@ -19,7 +19,8 @@ final class POP3Client: MailClient {
             var line = try await readLine()
             defer { line.wipe() }
             let command = line.prefix { $0 != UInt8(ascii: " ") }
-            let argument = command.count < line.count ? Array(line[(command.count + 1)...]) : nil
+            var argument = command.count < line.count ? Array(line[(command.count + 1)...]) : nil
+            defer { argument?.wipe() }
             switch true {
             case command.isEmpty: try await err("Null command, mate")
             case ASCII.equal(command, "USER"): try await user(argument)
@@ -71,11 +72,10 @@ final class POP3Client: MailClient {
             return nil
         }
         // The rest of the line: blanks belong to the password (RFC 1939 section 7).
-        guard var password = argument, !password.contains(0) else {
+        guard let password = argument, !password.contains(0) else {
             try await err("Mate, try: PASS <password>")
             return nil
         }
-        defer { password.wipe() }
         return Credentials(authenticationID: name, authorizationID: nil, password: Secret(password))
     }
 
