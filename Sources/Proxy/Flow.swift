@@ -27,6 +27,8 @@ struct Flow {
     private(set) var ended = false
     /// Bytes passed on so far.
     private(set) var count: UInt64 = 0
+    /// Bytes read and not passed on yet; never more than one read.
+    var waiting: Int { pending.count - sent }
 
     /// A flow that begins with what was read during the login.
     init(leftover: [UInt8]) {

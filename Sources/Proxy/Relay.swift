@@ -38,6 +38,9 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         lastActivity = client.channel.thread.now
     }
 
+    /// Bytes read and not passed on yet, in both directions.
+    var waiting: Int { up.waiting + down.waiting }
+
     private var thread: LoopThread { client.channel.thread }
 
     /// Starts moving bytes.
