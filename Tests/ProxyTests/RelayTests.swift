@@ -40,11 +40,13 @@ import Testing
             try await self.client.send(sending.0)
             try await self.server.send(sending.1)
             try await prepare(inner.0, inner.1)
-            let services = Services(options: Options(), log: book.logger, nodeName: "")
+            let services = try Services(Options(), log: book.logger)
             services.sessions.add(1, ordering: .relaxed)
             relay = Relay(
                 client: inner.0, server: inner.1, timeout: timeout,
-                account: Relay.Account(log: book.logger, label: "a->b who", services: services))
+                account: Relay.Account(
+                    services: services,
+                    record: LoginRecord(route: "a->b", names: "who", clientSecurity: .plaintext, server: "server")))
             let count = count
             relay.onEnd = { _ in count.value += 1 }
             relay.start()

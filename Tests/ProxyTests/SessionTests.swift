@@ -410,7 +410,7 @@ import Testing
         try startThread(name: "client") { Self.playClient(doors.address, logins: logins) }
         let switches = try await onLoop { loop in
             let options = Self.options { $0.outgoingServer = [Self.server(listener.address)] }
-            let services = Services(options: options, log: LogBook().logger, nodeName: "", pauseLength: 0)
+            let services = try Services(options, log: LogBook().logger)
             let before = Budgets.voluntarySwitches()
             let door = try Channel(dup(doors.descriptor), on: loop.thread)
             for _ in 0..<logins {
@@ -422,8 +422,8 @@ import Testing
                     #expect(await door.waitReadable(within: 30_000) == .ready)
                 }
                 let session = Session(
-                    try Channel(client, on: loop.thread), services: services,
-                    router: Router(options, map: nil, turn: 0), source: SocketAddress.of(client, peer: true))
+                    try Channel(client, on: loop.thread), services, Router(options, map: nil, turn: 0),
+                    source: SocketAddress.of(client, peer: true))
                 let relay = try #require(await session.run())
                 await withUnsafeContinuation { continuation in
                     relay.onEnd = { _ in continuation.resume() }

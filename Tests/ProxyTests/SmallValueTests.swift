@@ -108,11 +108,24 @@ import Testing
 
     // MARK: Processes
 
+    private static func orders(_ listeners: Int, _ set: (inout Worker.Orders) -> Void) -> Worker.Orders {
+        var orders = Worker.Orders(listeners: listeners)
+        set(&orders)
+        return orders
+    }
+
     @Test(
         arguments: [
-            Worker.Orders(listeners: 1, mapSocket: nil, reports: true),
-            Worker.Orders(listeners: 60, mapSocket: "/run/perdition/map.x/popmap", reports: false),
-            Worker.Orders(listeners: 0, mapSocket: "/a b  c/d", reports: true),
+            orders(1) { $0.reports = true },
+            orders(60) {
+                $0.mapSocket = "/run/perdition/map.x/popmap"
+                $0.hasPassphrase = true
+            },
+            orders(0) {
+                $0.mapSocket = "/a b  c/d"
+                $0.authSocket = "/run/auth"
+                $0.detached = true
+            },
         ])
     func ordersArriveAsTheyWereGiven(orders: Worker.Orders) throws {
         let variable = try #require(orders.environment.first)
@@ -120,7 +133,7 @@ import Testing
         #expect(Worker.Orders(String(variable.dropFirst("PERDITION_WORKER=".count))) == orders)
     }
 
-    @Test(arguments: ["", "1", "1 1", "x 1 /a", "-1 1 /a", "61 1 /a", "99999999999999999999 1 "])
+    @Test(arguments: ["", "1", "1 000", "1 000 ", "x 000  /a", "-1 000  /a", "61 000  /a", "1 00  /a", "99999999999999999999 000  "])
     func refusesOrdersThatAreNone(text: String) {
         #expect(Worker.Orders(text) == nil)
     }

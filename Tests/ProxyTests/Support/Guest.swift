@@ -23,7 +23,7 @@ final class Guest {
         let (near, far) = try tcpPair(host)
         descriptor = far
         stream = try Stream(near, on: loop)
-        let services = Services(options: options, log: book.logger, nodeName: "node.example", pauseLength: pause)
+        let services = try Services(options, log: book.logger, nodeName: "node.example", pauseLength: pause)
         self.services = services
         let source = SocketAddress.of(far, peer: true)
         let target = SocketAddress.of(far, peer: false)
@@ -32,7 +32,7 @@ final class Guest {
             guard let channel = try? Channel(far, on: loop.thread) else { return }
             let client = map.map { Client(path: $0, deadline: 2000, connections: 1, on: loop.thread) }
             let router = Router(services.options, map: client, turn: 0)
-            let session = Session(channel, services: services, router: router, source: source)
+            let session = Session(channel, services, router, source: source)
             let relay = await session.run()
             relay?.onEnd = { _ in client?.close() }
             relay?.start()
