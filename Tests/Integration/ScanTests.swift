@@ -15,7 +15,7 @@ import Testing
         let identity = try authority.issue(
             "localhost", by: authority.root.get(), alternatives: Authority.local, validity: .lasting,
             more: "crlDistributionPoints=URI:http://localhost/authority.crl")
-        let secure = try Perdition(.imap4, identity.options, name: "perdition.imaps")
+        let secure = try Perdition(.imap4, name: "perdition.imaps", identity.options)
         // The word is written as testssl.sh looks for it.
         let upgrading = try Perdition(
             .imap4, identity.options + ["--ssl_mode", "tls_listen", "--imap_capability", "IMAP4 IMAP4rev1"])

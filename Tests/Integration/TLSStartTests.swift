@@ -161,6 +161,8 @@ import Testing
         let authority = try Authority()
         let identity = try authority.issue("mail.test")
         let proxy = try Perdition(.imap4, identity.options + ["--ssl_mode", "ssl_listen"])
+        // Its sockets listen ahead of its worker.
+        #expect(try proxy.client(secure: true).greeting.hasPrefix("* OK "))
         let good = try Data(contentsOf: URL(fileURLWithPath: identity.chain))
         try Data("damaged".utf8).write(to: URL(fileURLWithPath: identity.chain))
         let worker = try #require(proxy.family.first { $0.parent == proxy.process.pid })
