@@ -27,6 +27,8 @@ struct Flow {
     private(set) var ended = false
     /// Bytes passed on so far.
     private(set) var count: UInt64 = 0
+    /// Bytes read and not passed on yet; never more than one read.
+    var waiting: Int { pending.count - sent }
 
     /// Whether everything that was read is passed on and more could follow.
     var isClear: Bool { sent == pending.count && !ended }

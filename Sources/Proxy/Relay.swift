@@ -48,6 +48,9 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
 
     private var relogInterval: UInt64 { UInt64(clamping: account.services.options.connectRelog) &* 1000 }
 
+    /// Bytes read and not passed on yet, in both directions.
+    var waiting: Int { up.waiting + down.waiting }
+
     private var thread: LoopThread { client.channel.thread }
 
     /// Starts moving bytes.

@@ -68,7 +68,9 @@ final class Session: Visitor {
     private func serve() async throws(SessionEnd) -> Relay? {
         if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
         let identity = await "ready on \(hostName()) \(options.checksumText)"
-        let front = Front(stream: client, options: options, identity: identity, listenTLS: services.tls.listen)
+        let front = Front(
+            stream: client, options: options, identity: identity, listenTLS: services.tls.listen,
+            pauseLength: services.pauseLength)
         if options.sslMode.contains(.sslListen) { try await front.startTLS(as: .ssl) }
         let dialogue = makeClient(front)
         try await dialogue.greet()

@@ -36,7 +36,7 @@ final class Stream {
     /// TLS wanted to write before it could read on: so the wait is for the other edge.
     private var readsNeedWriting = false
     /// Lines read and not used yet.
-    private var reader: LineReader? = LineReader()
+    private var reader = LineReader()
     /// How long one read or write may wait, in milliseconds; nil for ever.
     var patience: UInt64?
     /// Told of every piece sent and received, for `--connection_logging`; nil otherwise.
@@ -49,7 +49,7 @@ final class Stream {
     }
 
     /// Bytes that were read and that nobody has used yet.
-    var waiting: Int { (reader?.count ?? 0) }
+    var waiting: Int { reader.count }
 
     /// Whether TLS is up.
     var isPrivate: Bool { tls != nil }
@@ -135,19 +135,11 @@ final class Stream {
 
     // MARK: Waiting, for the login
 
-    /// What is left of the login's memory once the relay runs is nothing; a stream that is read by lines again gets it anew.
-    private var lines: LineReader {
-        if let reader { return reader }
-        let made = LineReader()
-        reader = made
-        return made
-    }
-
     /// The next line without its end.
     /// - Throws: `StreamError`.
     func line() async throws(StreamError) -> [UInt8] {
         while true {
-            switch lines.nextLine() {
+            switch reader.nextLine() {
             case .line(let line):
                 transcript?(false, line)
                 return line
@@ -163,7 +155,7 @@ final class Stream {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
         while true {
-            var piece = lines.take(atMost: count - bytes.count)
+            var piece = reader.take(atMost: count - bytes.count)
             bytes.append(contentsOf: piece)
             piece.wipe()
             if bytes.count == count { return bytes }
@@ -189,13 +181,12 @@ final class Stream {
 
     /// Everything read and not used yet; the memory for lines is given up.
     func takeRest() -> [UInt8] {
-        defer { reader = nil }
-        return reader?.takeAll() ?? []
+        reader.takeAll()
     }
 
     /// Forgets what was read and not used yet; says how many bytes it was.
     func discardRest() -> Int {
-        lines.discard()
+        reader.discard()
     }
 
     /// Ends our direction and reads on for a while, so that a peer in the middle of sending gets to see our last words
@@ -215,11 +206,11 @@ final class Stream {
 
     private func fill() async throws(StreamError) {
         while true {
-            let room = UnsafeMutableRawBufferPointer(rebasing: channel.thread.scratch.prefix(max(lines.room, 1)))
+            let room = UnsafeMutableRawBufferPointer(rebasing: channel.thread.scratch.prefix(max(reader.room, 1)))
             switch read(into: room) {
             case .moved(let count):
                 let piece = UnsafeMutableRawBufferPointer(rebasing: room.prefix(count))
-                lines.append(UnsafeRawBufferPointer(piece))
+                reader.append(UnsafeRawBufferPointer(piece))
                 linux_wipe(piece.baseAddress, count)
                 return
             case .closed: throw .closed

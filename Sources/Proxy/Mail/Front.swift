@@ -13,16 +13,21 @@ final class Front {
     let options: Options
     /// The end of the greeting: `ready on HOST CHECKSUM`.
     let identity: String
+    private let pauseLength: UInt64
 
     /// Keys and certificates for clients; nil where TLS is not asked for.
     let listenTLS: TLSContext?
 
     /// A front for one connection.
-    init(stream: Stream, options: Options, identity: String, listenTLS: TLSContext? = nil) {
+    init(
+        stream: Stream, options: Options, identity: String, listenTLS: TLSContext? = nil,
+        pauseLength: UInt64 = Front.pauseLength
+    ) {
         self.stream = stream
         self.options = options
         self.identity = identity
         self.listenTLS = listenTLS
+        self.pauseLength = pauseLength
     }
 
     /// Whether a login would be refused now, whatever the name.
@@ -80,6 +85,6 @@ final class Front {
 
     /// Lets the time pass that every refusal takes.
     func pause() async {
-        await stream.channel.thread.sleep(Self.pauseLength)
+        await stream.channel.thread.sleep(pauseLength)
     }
 }

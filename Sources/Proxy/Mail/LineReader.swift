@@ -1,10 +1,7 @@
 import CLinux
-import Glibc
 
 /// The lines and literals of one direction, cut out of a bounded buffer that is wiped as it is used up.
-///
-/// The buffer is memory of its own: an array that grew would leave copies of passwords behind.
-final class LineReader {
+struct LineReader {
     /// What a buffer holds now.
     enum Line: Equatable {
         /// A line without its end; every CR is dropped, LF alone ends it.
@@ -18,36 +15,33 @@ final class LineReader {
     /// Longest line in bytes, its end included (RFC 9051 section 4 and RFC 2449 ask for less).
     static let lineLimit = 8192
 
-    /// Of `lineLimit` bytes, while something waits or is about to.
-    private var memory: UnsafeMutableRawBufferPointer?
+    /// The first buffer in bytes: holds what clients and servers say in most logins.
+    private static let firstSize = 512
+
+    /// The whole buffer, zero wherever nothing waits.
+    private(set) var memory: [UInt8] = []
     private var head = 0
     private var tail = 0
     /// Up to here the buffer is known to hold no LF.
     private var searched = 0
-
-    deinit {
-        release()
-    }
 
     /// Bytes that wait.
     var count: Int { tail - head }
     /// How many more bytes may be read into the buffer.
     var room: Int { Self.lineLimit - count }
 
-    /// Adds what was read; what exceeds `room` is left out, so the caller asks first.
-    func append(_ bytes: UnsafeRawBufferPointer) {
-        let memory = memory ?? .allocate(byteCount: Self.lineLimit, alignment: 16)
-        self.memory = memory
-        if tail + bytes.count > memory.count { moveDown(memory) }
-        let taken = min(bytes.count, memory.count - tail)
-        UnsafeMutableRawBufferPointer(rebasing: memory[tail...]).copyMemory(
-            from: UnsafeRawBufferPointer(rebasing: bytes.prefix(taken)))
-        tail += taken
+    /// Adds what was read; the caller asks `room` first.
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        if memory.count - tail < bytes.count { makeRoom(for: bytes.count) }
+        memory.withUnsafeMutableBytes { memory in
+            UnsafeMutableRawBufferPointer(rebasing: memory[tail...]).copyMemory(from: bytes)
+        }
+        tail += bytes.count
     }
 
     /// Cuts off the next line.
-    func nextLine() -> Line {
-        guard let memory, let end = memory[max(searched, head)..<tail].firstIndex(of: UInt8(ascii: "\n")) else {
+    mutating func nextLine() -> Line {
+        guard let end = memory[searched..<tail].firstIndex(of: UInt8(ascii: "\n")) else {
             searched = tail
             return room > 0 ? .incomplete : .tooLong
         }
@@ -59,8 +53,7 @@ final class LineReader {
     }
 
     /// Cuts off up to `limit` bytes of whatever there is.
-    func take(atMost limit: Int) -> [UInt8] {
-        guard let memory else { return [] }
+    mutating func take(atMost limit: Int) -> [UInt8] {
         let end = head + min(limit, count)
         let bytes = [UInt8](memory[head..<end])
         use(upTo: end)
@@ -68,23 +61,22 @@ final class LineReader {
     }
 
     /// Hands over everything that waits and gives up the memory.
-    func takeAll() -> [UInt8] {
+    mutating func takeAll() -> [UInt8] {
         let rest = take(atMost: count)
-        release()
+        memory = []
         return rest
     }
 
     /// Forgets everything that waits; says how much it was.
     @discardableResult
-    func discard() -> Int {
+    mutating func discard() -> Int {
         let waiting = count
         use(upTo: tail)
         return waiting
     }
 
-    private func use(upTo end: Int) {
-        guard let memory else { return }
-        wipe(memory, from: head, upTo: end)
+    private mutating func use(upTo end: Int) {
+        wipe(head..<end)
         head = end
         if head == tail {
             head = 0
@@ -93,28 +85,31 @@ final class LineReader {
         searched = head
     }
 
-    private func moveDown(_ memory: UnsafeMutableRawBufferPointer) {
-        guard let base = memory.baseAddress, head > 0 else { return }
-        memmove(base, base + head, count)
-        let end = count
+    /// Moves what waits to the front, into a larger buffer where it must be, and leaves no copy behind.
+    private mutating func makeRoom(for more: Int) {
+        let waiting = count
+        if waiting + more <= memory.count {
+            memory.withUnsafeMutableBytes { memory in
+                memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[head..<tail]))
+            }
+            wipe(waiting..<tail)
+        } else {
+            var size = max(memory.count, Self.firstSize)
+            while size < waiting + more { size *= 2 }
+            var larger = [UInt8](repeating: 0, count: size)
+            larger.replaceSubrange(0..<waiting, with: memory[head..<tail])
+            memory.wipe()
+            memory = larger
+        }
         searched -= head
-        wipe(memory, from: end, upTo: tail)
         head = 0
-        tail = end
+        tail = waiting
     }
 
-    private func wipe(_ memory: UnsafeMutableRawBufferPointer, from start: Int, upTo end: Int) {
-        guard let base = memory.baseAddress, end > start else { return }
-        linux_wipe(base + start, end - start)
-    }
-
-    private func release() {
-        guard let memory else { return }
-        wipe(memory, from: 0, upTo: memory.count)
-        memory.deallocate()
-        self.memory = nil
-        head = 0
-        tail = 0
-        searched = 0
+    private mutating func wipe(_ range: Range<Int>) {
+        memory.withUnsafeMutableBytes { memory in
+            let used = UnsafeMutableRawBufferPointer(rebasing: memory[range])
+            linux_wipe(used.baseAddress, used.count)
+        }
     }
 }

@@ -22,12 +22,16 @@ final class Services: Sendable {
     let mapSocket: String?
     /// The Unix socket of the helper of `--authenticate_in`; nil where there is none.
     let authSocket: String?
+    /// Milliseconds between a client's fault and the answer to it.
+    let pauseLength: UInt64
 
     /// Services for one set of options.
     init(
-        options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?, authSocket: String?
+        options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?, authSocket: String?,
+        pauseLength: UInt64 = Front.pauseLength
     ) {
         self.options = options
+        self.pauseLength = pauseLength
         self.log = log
         self.tls = tls
         self.nodeName = nodeName

@@ -28,6 +28,7 @@ final class IMAP4Client: MailClient {
                 try await complain(about: error)
                 continue
             }
+            defer { command.rest?.wipe() }
             tag = command.tag
             if ASCII.equal(command.name, "LOGIN") {
                 // The only copy, so that wiping it leaves none.
@@ -113,7 +114,7 @@ final class IMAP4Client: MailClient {
         defer { for index in arguments.indices { arguments[index].wipe() } }
         var continued = false
         while true {
-            let literal = Self.argumentLiteral(atEndOf: line)
+            let literal = Self.argumentLiteral(atEndOf: line, continued: continued)
             var text = Array(line[..<(literal?.start ?? line.count)])
             defer { text.wipe() }
             guard let found = Self.arguments(text, continued: continued, more: literal != nil),
@@ -134,7 +135,10 @@ final class IMAP4Client: MailClient {
             line = try await readLine()
             continued = true
         }
-        guard arguments.count == 2, !arguments[0].contains(0), !arguments[1].contains(0) else { return nil }
+        guard arguments.count == 2, !arguments[0].contains(0), !arguments[1].contains(0) else {
+            try await swallowLiterals(of: line)
+            return nil
+        }
         return Credentials(authenticationID: arguments[0], authorizationID: nil, password: Secret(arguments[1]))
     }
 
@@ -160,9 +164,11 @@ final class IMAP4Client: MailClient {
     }
 
     /// A literal that is an argument of its own, not the end of a longer one.
-    private static func argumentLiteral(atEndOf line: [UInt8]) -> (literal: IMAP4Command.Literal, start: Int)? {
+    private static func argumentLiteral(
+        atEndOf line: [UInt8], continued: Bool
+    ) -> (literal: IMAP4Command.Literal, start: Int)? {
         guard let found = IMAP4Command.literal(atEndOf: line),
-            found.start == 0 || line[found.start - 1] == UInt8(ascii: " ")
+            found.start == 0 ? !continued : line[found.start - 1] == UInt8(ascii: " ")
         else { return nil }
         return found
     }

@@ -103,6 +103,8 @@ struct IMAP4Arguments {
 
     private mutating func nextQuoted() -> [UInt8]? {
         var text: [UInt8] = []
+        // A password that outgrows its memory would leave a copy behind.
+        text.reserveCapacity(bytes.count - position)
         var index = position + 1
         while index < bytes.count {
             let byte = bytes[index]

@@ -17,7 +17,7 @@ final class IMAP4Server: MailServer {
     func open() async throws(ServerError) {
         let line = try await back.line(doing: "reading the greeting")
         let greeting = IMAP4Response(line, tag: [])
-        guard case .untagged(let text) = greeting, ASCII.begins(text, "OK") else {
+        guard case .untagged(let text) = greeting, ASCII.equal(text.prefix { $0 != UInt8(ascii: " ") }, "OK") else {
             throw .broken("greeted with \"\(Printable.text(line))\"")
         }
         try back.checkLoop(line)
