@@ -157,10 +157,27 @@ import Testing
         #expect(!proxy.process.log.contains("sesame"))
     }
 
+    @Test(arguments: ["open sesame", "close sesame"]) func aTerminalDoesNotShowIt(_ phrase: String) throws {
+        let authority = try Authority()
+        let identity = try authority.issue("mail.test")
+        let key = try authority.encrypt(identity.key, "open sesame")
+        let output = try Stage.python(
+            "terminal.py",
+            [phrase, "perdition.imap4", Programs.perdition.get()] + TLSStartTests.basics(try FreePort.next()) + [
+                "--no_daemon", "--log_facility", "-", "--ssl_mode", "ssl_listen", "--ssl_cert_file", identity.chain,
+                "--ssl_key_file", key,
+            ])
+        #expect(output.hasPrefix("Passphrase of the key: "))
+        #expect(!output.contains("sesame"), "\(output)")
+        #expect(output.contains("does not open the key") == (phrase != "open sesame"), "\(output)")
+    }
+
     @Test func aWorkerThatCannotStartAgainSaysWhy() throws {
         let authority = try Authority()
         let identity = try authority.issue("mail.test")
         let proxy = try Perdition(.imap4, identity.options + ["--ssl_mode", "ssl_listen"])
+        // Its sockets listen ahead of its worker.
+        #expect(try proxy.client(secure: true).greeting.hasPrefix("* OK "))
         let good = try Data(contentsOf: URL(fileURLWithPath: identity.chain))
         try Data("damaged".utf8).write(to: URL(fileURLWithPath: identity.chain))
         let worker = try #require(proxy.family.first { $0.parent == proxy.process.pid })

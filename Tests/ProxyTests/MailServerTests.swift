@@ -39,7 +39,7 @@ import Testing
     // MARK: IMAP4
 
     @Test func imap4LogsIn() async throws {
-        let (result, heard) = try await logIn(.imap4, saying: "* OK hi\r\nflim07 OK [CAPABILITY X] done\r\n")
+        let (result, heard) = try await logIn(.imap4, saying: "* OK [CAPABILITY Y] hi\r\nflim07 OK [CAPABILITY X] done\r\n")
         #expect(result == Result(answer: "OK [CAPABILITY X] done"))
         #expect(heard == "flim07 LOGIN \"joe\" \"secret\"\r\n")
     }
@@ -61,21 +61,21 @@ import Testing
 
     @Test func imap4WaitsToSendLiterals() async throws {
         let (result, heard) = try await logIn(
-            .imap4, Login("jü", "ä"), saying: "* OK hi\r\n+ go\r\n* untagged\r\n+\r\nflim07 OK done\r\n")
+            .imap4, Login("jü", "ä"), saying: "* OK [CAPABILITY Y] hi\r\n+ go\r\n* untagged\r\n+\r\nflim07 OK done\r\n")
         #expect(result.answer == "OK done")
         #expect(heard == "flim07 LOGIN {3}\r\njü {2}\r\nä\r\n")
     }
 
     /// A password is not sent to a server that has refused the name.
     @Test func imap4StopsWhereALiteralIsRefused() async throws {
-        let (result, heard) = try await logIn(.imap4, Login("jü", "ä"), saying: "* OK hi\r\nflim07 NO no\r\n* BYE\r\n")
+        let (result, heard) = try await logIn(.imap4, Login("jü", "ä"), saying: "* OK [CAPABILITY Y] hi\r\nflim07 NO no\r\n* BYE\r\n")
         #expect(result.error == .refused(.authentication(answer: Array("NO no".utf8))))
         #expect(heard == "flim07 LOGIN {3}\r\nflim08 LOGOUT\r\n")
     }
 
     @Test func imap4KeepsUntaggedResponses() async throws {
         let (result, _) = try await logIn(
-            .imap4, saying: "* OK hi\r\n* CAPABILITY A\r\n* %s%n 5 EXISTS\r\nflim07 OK done\r\nflim09 more")
+            .imap4, saying: "* OK [CAPABILITY Y] hi\r\n* CAPABILITY A\r\n* %s%n 5 EXISTS\r\nflim07 OK done\r\nflim09 more")
         #expect(result == Result(answer: "OK done", untagged: "* CAPABILITY A\r\n* %s%n 5 EXISTS\r\n"))
     }
 
@@ -88,9 +88,24 @@ import Testing
             ("no [inuse]", .realServerUnavailable(answer: Array("no [inuse]".utf8))),
         ] as [(String, Refusal)])
     func imap4TellsRefusalsApart(answer: String, refusal: Refusal) async throws {
-        let (result, heard) = try await logIn(.imap4, saying: "* OK hi\r\nflim07 \(answer)\r\n* BYE\r\nflim08 OK\r\n")
+        let (result, heard) = try await logIn(.imap4, saying: "* OK [CAPABILITY Y] hi\r\nflim07 \(answer)\r\n* BYE\r\nflim08 OK\r\n")
         #expect(result.error == .refused(refusal))
         #expect(heard == "flim07 LOGIN \"joe\" \"secret\"\r\nflim08 LOGOUT\r\n")
+    }
+
+    /// A greeting without capabilities: the server is asked before a password is sent.
+    @Test func imap4AsksWhatTheGreetingDoesNotSay() async throws {
+        let (result, heard) = try await logIn(
+            .imap4, saying: "* OK hi\r\n* CAPABILITY IMAP4rev1 LOGINDISABLED\r\nflim07 OK\r\n* BYE\r\nflim08 OK\r\n")
+        #expect(result.error == .refused(.loginDisabled))
+        #expect(heard == "flim07 CAPABILITY\r\nflim08 LOGOUT\r\n")
+        let (plain, said) = try await logIn(
+            .imap4, saying: "* OK hi\r\n* CAPABILITY IMAP4rev1\r\nflim07 OK\r\nflim08 OK in\r\n")
+        #expect(plain.answer == "OK in")
+        #expect(said == "flim07 CAPABILITY\r\nflim08 LOGIN \"joe\" \"secret\"\r\n")
+        let chatter = String(repeating: "* x\r\n", count: 300)
+        let (endless, _) = try await logIn(.imap4, saying: "* OK hi\r\n" + chatter)
+        #expect(endless.error == .broken("sent more than 200 lines before the answer to CAPABILITY"))
     }
 
     @Test func imap4HeedsLOGINDISABLED() async throws {
@@ -110,8 +125,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "* OK h", "* OK hi\r\n", "* OK hi\r\nflim07 O", "* OK hi\r\n* BYE x\r\n", "* OK hi\r\nflim08 OK\r\n",
-        "* OK hi\r\nx\r\n", "* OK hi\r\n+\r\n",
+        "", "* OK h", "* OK [CAPABILITY Y] hi\r\n", "* OK [CAPABILITY Y] hi\r\nflim07 O", "* OK [CAPABILITY Y] hi\r\n* BYE x\r\n", "* OK [CAPABILITY Y] hi\r\nflim08 OK\r\n",
+        "* OK [CAPABILITY Y] hi\r\nx\r\n", "* OK [CAPABILITY Y] hi\r\n+\r\n",
     ])
     func imap4CallsTheRestBroken(script: String) async throws {
         let (result, _) = try await logIn(.imap4, saying: script)
@@ -123,7 +138,7 @@ import Testing
 
     @Test func imap4BoundsWhatItKeeps() async throws {
         let line = "* " + String(repeating: "x", count: 998) + "\r\n"
-        let (result, _) = try await logIn(.imap4, saying: "* OK hi\r\n" + String(repeating: line, count: 70))
+        let (result, _) = try await logIn(.imap4, saying: "* OK [CAPABILITY Y] hi\r\n" + String(repeating: line, count: 70))
         #expect(result.error == .broken("sent more than 65536 bytes before the answer to LOGIN"))
         let (endless, _) = try await logIn(.imap4, saying: "* OK " + String(repeating: "x", count: 9000))
         #expect(endless.error == .broken("sent a line of more than 8192 bytes (reading the greeting)"))

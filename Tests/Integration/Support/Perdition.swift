@@ -41,7 +41,6 @@ final class Perdition {
     ///   - popmap: The users; none: no map at all.
     ///   - options: Further options.
     ///   - bind: The address to listen on.
-    ///   - name: What it is called by, where that is not the flavour's usual name.
     ///   - input: A file it reads as standard input.
     ///   - environment: Set on top of this process's.
     ///   - logs: `-` for standard output, else what goes behind --log_facility.

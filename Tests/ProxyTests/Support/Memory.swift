@@ -17,12 +17,16 @@ enum Memory {
         }
         let own = UInt(bitPattern: room.baseAddress)
         var found = 0
-        for (start, end) in try writableRanges() {
+        // The room for searching is left out, exactly: what lies beside it is not.
+        let ranges = try writableRanges().flatMap { start, end in
+            end <= own || start >= own + UInt(step)
+                ? [(start, end)] : [(start, max(start, own)), (min(end, own + UInt(step)), end)]
+        }
+        for (start, end) in ranges {
             var at = start
             // Pieces overlap, so that nothing hides across their border.
             while at < end {
                 defer { at += UInt(step - masked.count) }
-                if at < own + UInt(step), own < at + UInt(step) { continue }
                 let size = Int(min(UInt(step), end - at))
                 let count = pread(file, room.baseAddress, size, off_t(at))
                 if count > 0 { found += occurrences(of: masked, in: UnsafeRawBufferPointer(room)[..<count]) }

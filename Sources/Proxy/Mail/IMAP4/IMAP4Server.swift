@@ -4,6 +4,8 @@
 final class IMAP4Server: MailServer {
     /// Most bytes of untagged responses kept for the client between LOGIN and its answer.
     static let untaggedLimit = 64 * 1024
+    /// Most lines a server may send before the answer to CAPABILITY.
+    static let capabilityLines = 200
 
     private let back: Back
     private var capabilities: [[UInt8]]?
@@ -154,7 +156,7 @@ final class IMAP4Server: MailServer {
         let tag = nextTag()
         try await back.send(tag + Array(" CAPABILITY\r\n".utf8), doing: "sending CAPABILITY")
         capabilities = nil
-        while true {
+        for _ in 0..<Self.capabilityLines {
             let line = try await back.line(doing: "waiting for the capabilities")
             switch IMAP4Response(line, tag: tag) {
             case .untagged(let text): capabilities = IMAP4Response.capabilities(in: text) ?? capabilities
@@ -162,6 +164,7 @@ final class IMAP4Server: MailServer {
             default: throw .broken("answered CAPABILITY with \"\(Printable.text(line))\"")
             }
         }
+        throw .broken("sent more than \(Self.capabilityLines) lines before the answer to CAPABILITY")
     }
 
     private func has(_ word: StaticString) -> Bool {
