@@ -269,12 +269,12 @@ final class Session: Visitor {
     }
 
     private func record(of attempt: Attempt) -> LoginRecord {
-        LoginRecord(
-            route: route, names: attempt.credentials.logFields, clientSecurity: client.security,
-            server: """
-                server="\(attempt.host ?? "(null)"):\(attempt.port ?? "(null)")" \
-                protocol=\(options.protocolName.logName) server-secure=\(attempt.serverSecurity.rawValue)
-                """)
+        let credentials = attempt.credentials
+        return LoginRecord(
+            route: route, authentication: Printable.escaped(credentials.authenticationID),
+            authorization: credentials.authorizationID.map { Printable.escaped($0) }, host: attempt.host,
+            port: attempt.port, clientSecurity: client.security, serverSecurity: attempt.serverSecurity,
+            protocolName: options.protocolName)
     }
 
     private func logEnd(_ end: SessionEnd) {
@@ -308,12 +308,6 @@ extension Session {
 }
 
 extension Credentials {
-    /// The two fields every log line of a login has.
-    var logFields: String {
-        let authorization = authorizationID.map { "\"\(Printable.escaped($0))\"" } ?? "NONE"
-        return "authorisation_id=\(authorization) authentication_id=\"\(Printable.escaped(authenticationID))\""
-    }
-
     /// The same with the name that decides about the mailbox in another form.
     func mangled(_ form: ([UInt8]) -> [UInt8]) -> Credentials {
         var changed = self

@@ -46,7 +46,9 @@ import Testing
                 client: inner.0, server: inner.1, timeout: timeout,
                 account: Relay.Account(
                     services: services,
-                    record: LoginRecord(route: "a->b", names: "who", clientSecurity: .plaintext, server: "server")))
+                    record: LoginRecord(
+                        route: "a->b", authentication: "who", authorization: nil, host: "server", port: nil,
+                        clientSecurity: .plaintext, serverSecurity: .ssl, protocolName: .imap4)))
             let count = count
             relay.onEnd = { _ in count.value += 1 }
             relay.start()
@@ -71,7 +73,9 @@ import Testing
             bench.client.close()
             #expect(try await bench.server.rest() == "")
             bench.server.close()
-            #expect(await bench.lastLine(loop) == "info: Closing session: a->b who received=9 sent=7")
+            #expect(
+                await bench.lastLine(loop)
+                    == "info: Closing session: a->b authorisation_id=NONE authentication_id=\"who\" received=9 sent=7")
             #expect(bench.ends == 1)
             bench.relay.stop()
             #expect(bench.book.lines.count == 1)
@@ -93,7 +97,10 @@ import Testing
             #expect(try await bench.server.text() == "two")
             bench.client.close()
             bench.server.close()
-            #expect(await bench.lastLine(loop) == "info: Closing session: a->b who received=10 sent=12")
+            #expect(
+                await bench.lastLine(loop)
+                    == "info: Closing session: a->b authorisation_id=NONE authentication_id=\"who\" received=10 sent=12"
+            )
         }
     }
 
@@ -134,7 +141,7 @@ import Testing
             #expect(
                 bench.book.lines == [
                     "error: Fatal error piping data. Exiting child.",
-                    "info: Closing session: a->b who received=0 sent=0",
+                    "info: Closing session: a->b authorisation_id=NONE authentication_id=\"who\" received=0 sent=0",
                 ])
             bench.client.close()
         }
@@ -161,7 +168,8 @@ import Testing
             _ = await bench.lastLine(loop)
             #expect(
                 bench.book.lines == [
-                    "info: Timeout piping data.", "info: Closing session: a->b who received=0 sent=0",
+                    "info: Timeout piping data.",
+                    "info: Closing session: a->b authorisation_id=NONE authentication_id=\"who\" received=0 sent=0",
                 ])
             bench.client.close()
             bench.server.close()
@@ -253,7 +261,9 @@ import Testing
             }
             #expect(failures == [])
             #expect(
-                await bench.lastLine(loop) == "info: Closing session: a->b who received=\(total) sent=\(total)")
+                await bench.lastLine(loop)
+                    == "info: Closing session: a->b authorisation_id=NONE authentication_id=\"who\" received=\(total) sent=\(total)"
+            )
             bench.client.close()
             bench.server.close()
         }

@@ -3,16 +3,16 @@ enum Budgets {
     /// Calls of malloc and its relatives in the worker for one session: connect, log in, log out, close.
     static func allocationsPerLogin(_ flavour: Flavour) -> Double {
         switch flavour {
-        case .imap4: 90
-        case .pop3: 90
+        case .imap4: 92
+        case .pop3: 75
         }
     }
 
     /// Bytes those calls ask for.
-    static let bytesAllocatedPerLogin = 40_000.0
+    static let bytesAllocatedPerLogin = 38_000.0
 
     /// Bytes of the worker's heap that one logged-in session holds, TLS aside.
-    static let heapPerIdleSession = 1_200.0
+    static let heapPerIdleSession = 950.0
 
     /// Bytes of the worker's private memory that one more logged-in session takes, TLS aside.
     static let privateMemoryPerIdleSession = 1_536.0

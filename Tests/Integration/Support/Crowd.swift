@@ -30,7 +30,7 @@ final class Crowd {
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { throw Failure.system("accept") }
             let server = Connection(descriptor: connection)
-            try server.send("* OK ready\r\n")
+            try server.send("* OK [CAPABILITY IMAP4rev1] ready\r\n")
             let tag = try server.line().prefix { $0 != " " }
             try server.send("\(tag) OK in\r\n")
             let answer = try client.line()
@@ -46,8 +46,9 @@ final class Crowd {
 
     private static func raiseOpenFiles() throws {
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { throw Failure.system("getrlimit") }
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard getrlimit(resource, &limit) == 0 else { throw Failure.system("getrlimit") }
         limit.rlim_cur = limit.rlim_max
-        guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { throw Failure.system("setrlimit") }
+        guard setrlimit(resource, &limit) == 0 else { throw Failure.system("setrlimit") }
     }
 }
