@@ -67,7 +67,7 @@ final class Session: Visitor {
 
     private func serve() async throws(SessionEnd) -> Relay? {
         if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
-        let identity = await "ready on \(hostName()) \(options.checksumText)"
+        let identity = await "ready on \(hostName()) \(services.checksum)"
         let front = Front(
             stream: client, options: options, identity: identity, listenTLS: services.tls.listen,
             pauseLength: services.pauseLength)

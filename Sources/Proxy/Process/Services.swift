@@ -24,6 +24,8 @@ final class Services: Sendable {
     let authSocket: String?
     /// Milliseconds between a client's fault and the answer to it.
     let pauseLength: UInt64
+    /// The end of every greeting; made once, as it looks at every option.
+    let checksum: String
 
     /// Services for one set of options.
     init(
@@ -32,6 +34,7 @@ final class Services: Sendable {
     ) {
         self.options = options
         self.pauseLength = pauseLength
+        checksum = options.checksumText
         self.log = log
         self.tls = tls
         self.nodeName = nodeName

@@ -42,10 +42,12 @@ final class Perdition {
     ///   - options: Further options.
     ///   - bind: The address to listen on.
     ///   - input: A file it reads as standard input.
+    ///   - environment: Set on top of this process's.
     ///   - logs: `-` for standard output, else what goes behind --log_facility.
     init(
         _ flavour: Flavour = .imap4, name: String? = nil, popmap: Popmap? = nil, _ options: [String] = [],
-        bind: String = "127.0.0.1", log facility: String = "-", program: String? = nil, input: String = "/dev/null"
+        bind: String = "127.0.0.1", log facility: String = "-", program: String? = nil, input: String = "/dev/null",
+        environment: [String: String] = [:]
     ) throws {
         self.flavour = flavour
         self.popmap = popmap
@@ -62,7 +64,7 @@ final class Perdition {
         }
         process = try ChildProcess(
             program ?? Programs.perdition.get(), name: name ?? flavour.programName, arguments + options, input: input,
-            log: directory.file("log"))
+            log: directory.file("log"), environment: environment)
         try process.waitUntilListening(on: port)
     }
 
@@ -85,6 +87,18 @@ final class Perdition {
 
     /// The processes it is made of.
     var family: [ProcessEntry] { ProcessTable.family(of: process.pid) }
+
+    /// The one that talks to clients.
+    var worker: ProcessEntry {
+        get throws {
+            let program = ProcessTable.entry(process.pid)?.executable
+            let workers = family.filter { $0.parent == process.pid && $0.executable == program }
+            guard let worker = workers.first, workers.count == 1 else {
+                throw Failure("\(workers.count) workers")
+            }
+            return worker
+        }
+    }
 
     private static func message(_ line: String) -> String {
         guard let mark = line.range(of: #"^\w{3} [ \d]\d [\d:]{8} \S+\[\d+\]: "#, options: .regularExpression) else {

@@ -1,0 +1,82 @@
+import Foundation
+import Glibc
+import Testing
+
+/// What a login and an idle session cost the worker: counted, so that the numbers are the same on any machine.
+@Suite(.staged) struct BudgetTests {
+    @Test(arguments: Flavour.allCases) func allocationsPerLogin(_ flavour: Flavour) throws {
+        let allocations = try Allocations()
+        let server = try FakeServer.mail(flavour, users: nil)
+        let popmap = try Popmap(["joe:127.0.0.1:\(server.port)"])
+        let perdition = try Perdition(
+            flavour, popmap: popmap, ["--threads", "1"], environment: allocations.environment)
+        let worker = try perdition.worker
+        try logInAndOut(perdition, 50, times: 50)
+        let before = try allocations.counts(of: worker)
+        let count = 300
+        try logInAndOut(perdition, count, times: 50 + count)
+        let after = try allocations.counts(of: worker)
+        let calls = Double(after.calls - before.calls) / Double(count)
+        let bytes = Double(after.bytes - before.bytes) / Double(count)
+        #expect(calls > 10, "something was counted")
+        #expect(calls <= Budgets.allocationsPerLogin(flavour))
+        #expect(bytes <= Budgets.bytesAllocatedPerLogin)
+        // Nothing of a session is left when it is over.
+        #expect(Double(after.live - before.live) / Double(count) < 64)
+        print("\(flavour): \(calls) allocations with \(bytes) bytes per login")
+    }
+
+    @Test func memoryPerIdleSession() throws {
+        let allocations = try Allocations()
+        let crowd = try Crowd()
+        let perdition = try Perdition(
+            .imap4, ["--outgoing_server", "127.0.0.1:\(crowd.port)", "--threads", "1"],
+            environment: allocations.environment)
+        let worker = try perdition.worker
+        // What the first logins leave behind is no part of a session.
+        try crowd.grow(by: 50, through: perdition.port)
+        crowd.leave()
+        try waitForEnds(perdition, 50)
+        let (before, privateBefore) = (try allocations.counts(of: worker), try privateBytes(of: worker))
+        let count = 2000
+        try crowd.grow(by: count, through: perdition.port)
+        let (after, privateAfter) = (try allocations.counts(of: worker), try privateBytes(of: worker))
+        let heap = Double(after.live - before.live) / Double(count)
+        let memory = Double(privateAfter - privateBefore) / Double(count)
+        #expect(heap > 100, "something was counted")
+        #expect(heap <= Budgets.heapPerIdleSession)
+        #expect(memory <= Budgets.privateMemoryPerIdleSession)
+        print("\(heap) bytes of heap, \(memory) bytes of private memory per idle session")
+        crowd.leave()
+        try waitForEnds(perdition, 50 + count)
+        let left = try allocations.counts(of: worker).live - before.live
+        // Tables keep the size they once had.
+        #expect(Double(left) / Double(count) < 160)
+        withExtendedLifetime(crowd) {}
+    }
+
+    private func logInAndOut(_ perdition: Perdition, _ count: Int, times: Int) throws {
+        for _ in 0..<count {
+            let client = try MailClient(perdition.port)
+            #expect(try client.logIn(perdition.flavour) == perdition.flavour.success)
+            try client.send(perdition.flavour == .imap4 ? "b LOGOUT\r\n" : "QUIT\r\n")
+            _ = try client.rest()
+        }
+        try waitForEnds(perdition, times)
+    }
+
+    private func waitForEnds(_ perdition: Perdition, _ count: Int) throws {
+        try eventually("the end of \(count) sessions", within: 60) {
+            perdition.process.logLines.count { $0.contains(": Closing session: ") } >= count
+        }
+    }
+
+    private func privateBytes(of process: ProcessEntry) throws -> Int {
+        guard let bytes = FileManager.default.contents(atPath: "/proc/\(process.pid)/smaps_rollup") else {
+            throw Failure("/proc/\(process.pid)/smaps_rollup cannot be read")
+        }
+        let kib = String(decoding: bytes, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("Private_") }
+            .compactMap { $0.split(separator: " ").dropFirst().first.flatMap { Int($0) } }
+        return kib.reduce(0, +) * 1024
+    }
+}
