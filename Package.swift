@@ -73,7 +73,8 @@ let package = Package(
             name: "MapTests", dependencies: ["GDBM", "Lookup", "Loop", "CLinux"], exclude: ["holder.py"],
             swiftSettings: rules),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging], swiftSettings: rules),
+            name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],
+            swiftSettings: rules),
         .testTarget(name: "Integration", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
     ]
 )

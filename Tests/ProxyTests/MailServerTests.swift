@@ -20,7 +20,8 @@ import Testing
             var options = Options()
             options.protocolName = protocolName
             set(&options)
-            let back = Back(stream: stream, options: options, identity: "ready on me 0001", host: "mail", address: try .sample())
+            let back = Back(
+                stream: stream, options: options, identity: "ready on me 0001", host: "mail", address: try .sample())
             let server: any MailServer = protocolName == .imap4 ? IMAP4Server(back) : POP3Server(back)
             var result = Result()
             do throws(ServerError) {
@@ -39,7 +40,8 @@ import Testing
     // MARK: IMAP4
 
     @Test func imap4LogsIn() async throws {
-        let (result, heard) = try await logIn(.imap4, saying: "* OK [CAPABILITY Y] hi\r\nflim07 OK [CAPABILITY X] done\r\n")
+        let (result, heard) = try await logIn(
+            .imap4, saying: "* OK [CAPABILITY Y] hi\r\nflim07 OK [CAPABILITY X] done\r\n")
         #expect(result == Result(answer: "OK [CAPABILITY X] done"))
         #expect(heard == "flim07 LOGIN \"joe\" \"secret\"\r\n")
     }
@@ -68,14 +70,16 @@ import Testing
 
     /// A password is not sent to a server that has refused the name.
     @Test func imap4StopsWhereALiteralIsRefused() async throws {
-        let (result, heard) = try await logIn(.imap4, Login("jü", "ä"), saying: "* OK [CAPABILITY Y] hi\r\nflim07 NO no\r\n* BYE\r\n")
+        let (result, heard) = try await logIn(
+            .imap4, Login("jü", "ä"), saying: "* OK [CAPABILITY Y] hi\r\nflim07 NO no\r\n* BYE\r\n")
         #expect(result.error == .refused(.authentication(answer: Array("NO no".utf8))))
         #expect(heard == "flim07 LOGIN {3}\r\nflim08 LOGOUT\r\n")
     }
 
     @Test func imap4KeepsUntaggedResponses() async throws {
         let (result, _) = try await logIn(
-            .imap4, saying: "* OK [CAPABILITY Y] hi\r\n* CAPABILITY A\r\n* %s%n 5 EXISTS\r\nflim07 OK done\r\nflim09 more")
+            .imap4,
+            saying: "* OK [CAPABILITY Y] hi\r\n* CAPABILITY A\r\n* %s%n 5 EXISTS\r\nflim07 OK done\r\nflim09 more")
         #expect(result == Result(answer: "OK done", untagged: "* CAPABILITY A\r\n* %s%n 5 EXISTS\r\n"))
     }
 
@@ -88,7 +92,8 @@ import Testing
             ("no [inuse]", .realServerUnavailable(answer: Array("no [inuse]".utf8))),
         ] as [(String, Refusal)])
     func imap4TellsRefusalsApart(answer: String, refusal: Refusal) async throws {
-        let (result, heard) = try await logIn(.imap4, saying: "* OK [CAPABILITY Y] hi\r\nflim07 \(answer)\r\n* BYE\r\nflim08 OK\r\n")
+        let (result, heard) = try await logIn(
+            .imap4, saying: "* OK [CAPABILITY Y] hi\r\nflim07 \(answer)\r\n* BYE\r\nflim08 OK\r\n")
         #expect(result.error == .refused(refusal))
         #expect(heard == "flim07 LOGIN \"joe\" \"secret\"\r\nflim08 LOGOUT\r\n")
     }
@@ -125,7 +130,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "* OK h", "* OK [CAPABILITY Y] hi\r\n", "* OK [CAPABILITY Y] hi\r\nflim07 O", "* OK [CAPABILITY Y] hi\r\n* BYE x\r\n", "* OK [CAPABILITY Y] hi\r\nflim08 OK\r\n",
+        "", "* OK h", "* OK [CAPABILITY Y] hi\r\n", "* OK [CAPABILITY Y] hi\r\nflim07 O",
+        "* OK [CAPABILITY Y] hi\r\n* BYE x\r\n", "* OK [CAPABILITY Y] hi\r\nflim08 OK\r\n",
         "* OK [CAPABILITY Y] hi\r\nx\r\n", "* OK [CAPABILITY Y] hi\r\n+\r\n",
     ])
     func imap4CallsTheRestBroken(script: String) async throws {
@@ -138,7 +144,8 @@ import Testing
 
     @Test func imap4BoundsWhatItKeeps() async throws {
         let line = "* " + String(repeating: "x", count: 998) + "\r\n"
-        let (result, _) = try await logIn(.imap4, saying: "* OK [CAPABILITY Y] hi\r\n" + String(repeating: line, count: 70))
+        let (result, _) = try await logIn(
+            .imap4, saying: "* OK [CAPABILITY Y] hi\r\n" + String(repeating: line, count: 70))
         #expect(result.error == .broken("sent more than 65536 bytes before the answer to LOGIN"))
         let (endless, _) = try await logIn(.imap4, saying: "* OK " + String(repeating: "x", count: 9000))
         #expect(endless.error == .broken("sent a line of more than 8192 bytes (reading the greeting)"))

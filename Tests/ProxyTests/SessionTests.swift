@@ -221,7 +221,8 @@ import Testing
 
     @Test(
         arguments: [
-            "", "* BYE busy\r\n", "* OK", "* PREAUTH hi\r\n", "220 smtp\r\n", "* OK [CAPABILITY X] hi\r\n", "* OK [CAPABILITY X] hi\r\n* BYE\r\n",
+            "", "* BYE busy\r\n", "* OK", "* PREAUTH hi\r\n", "220 smtp\r\n", "* OK [CAPABILITY X] hi\r\n",
+            "* OK [CAPABILITY X] hi\r\n* BYE\r\n",
             "* OK [CAPABILITY X] hi\r\nflim07 O", "* OK [CAPABILITY X] hi\r\nx OK\r\n",
         ])
     func aServerThatMisbehavesIsUnavailable(script: String) async throws {

@@ -133,7 +133,9 @@ import Testing
         #expect(Worker.Orders(String(variable.dropFirst("PERDITION_WORKER=".count))) == orders)
     }
 
-    @Test(arguments: ["", "1", "1 000", "1 000 ", "x 000  /a", "-1 000  /a", "61 000  /a", "1 00  /a", "99999999999999999999 000  "])
+    @Test(arguments: [
+        "", "1", "1 000", "1 000 ", "x 000  /a", "-1 000  /a", "61 000  /a", "1 00  /a", "99999999999999999999 000  ",
+    ])
     func refusesOrdersThatAreNone(text: String) {
         #expect(Worker.Orders(text) == nil)
     }

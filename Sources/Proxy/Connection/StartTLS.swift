@@ -26,7 +26,8 @@ extension Back {
         guard let context = outgoingTLS else { throw .broken("cannot be spoken to over TLS: there is no context") }
         do {
             let connection = try TLSConnection(
-                context, descriptor: stream.channel.descriptor, serverName: host, sessions: sessions, port: address.port)
+                context, descriptor: stream.channel.descriptor, serverName: host, sessions: sessions, port: address.port
+            )
             try await stream.startTLS(connection, as: security)
         } catch let error as StreamError {
             throw Self.explain(error, "TLS handshake")

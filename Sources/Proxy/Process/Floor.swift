@@ -32,7 +32,9 @@ final class Floor {
         let options = services.options
         memory = CapabilityMemory(loop.thread)
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
-        let map = services.mapSocket.map { Client(path: $0, deadline: UInt64(max(options.mapTimeout, 1)) &* 1000, on: loop.thread) }
+        let map = services.mapSocket.map {
+            Client(path: $0, deadline: UInt64(max(options.mapTimeout, 1)) &* 1000, on: loop.thread)
+        }
         authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
         router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))

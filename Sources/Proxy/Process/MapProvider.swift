@@ -30,7 +30,8 @@ enum MapProvider: Equatable {
             let path = String(library.dropFirst(5))
             guard path.hasPrefix("/"), path.utf8.count < 108 else {
                 throw Failure(
-                    description: "--map_library \(library): the path of a socket begins with / and is at most 107 bytes long")
+                    description:
+                        "--map_library \(library): the path of a socket begins with / and is at most 107 bytes long")
             }
             return .running(socket: path)
         }
@@ -39,7 +40,8 @@ enum MapProvider: Equatable {
             short = names[name] ?? name
         } else if library.contains("/") {
             guard isProgram(library) else {
-                throw Failure(description: "--map_library \(library): there is no program of that name that can be executed")
+                throw Failure(
+                    description: "--map_library \(library): there is no program of that name that can be executed")
             }
             return .program(path: library)
         } else {

@@ -54,7 +54,9 @@ final class Master {
 
     /// Starts everything, goes into the background where that is wanted, and serves until a signal ends it.
     /// - Returns: the exit status.
-    static func run(_ options: Options, notes: [String], arguments: [String], directory: String) throws(Failure) -> Int32 {
+    static func run(_ options: Options, notes: [String], arguments: [String], directory: String) throws(Failure)
+        -> Int32
+    {
         let identity = try wrap { () throws(DaemonError) in
             geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
         }
@@ -95,7 +97,9 @@ final class Master {
         }
         // Only called once, but the compiler cannot know that.
         var waiting: Background? = consume background
-        return try make(options, notes, arguments, directory, identity, listeners, passphrase).serve(provider, authenticator) {
+        return try make(options, notes, arguments, directory, identity, listeners, passphrase).serve(
+            provider, authenticator
+        ) {
             if let background = waiting.take() { background.ready() }
         }
     }
@@ -316,7 +320,9 @@ final class Master {
     static func providerDirectories(_ options: Options) -> [String] {
         if let directory = options.mapProviderDir { return [directory] }
         let own = ownPath().split(separator: "/").dropLast()
-        return ["/" + (own.dropLast() + ["libexec", "perdition"]).joined(separator: "/"), "/" + own.joined(separator: "/")]
+        return [
+            "/" + (own.dropLast() + ["libexec", "perdition"]).joined(separator: "/"), "/" + own.joined(separator: "/"),
+        ]
     }
 
     static func wrap<Value, Fault: Error & CustomStringConvertible>(

@@ -86,7 +86,8 @@ final class Resolver: Sendable {
             }
             next = unsafe entry.pointee.ai_next
         }
-        let failure = addresses.isEmpty ? "\(host): \(code == 0 ? "no address" : String(cString: gai_strerror(code)))" : ""
+        let failure =
+            addresses.isEmpty ? "\(host): \(code == 0 ? "no address" : String(cString: gai_strerror(code)))" : ""
         return Answer(
             addresses: addresses, failure: failure,
             until: LoopThread.clock() + (addresses.isEmpty ? failureLifetime : lifetime))

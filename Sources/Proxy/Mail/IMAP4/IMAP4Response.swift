@@ -35,7 +35,9 @@ enum IMAP4Response: Equatable {
         if ASCII.begins(text, "CAPABILITY ") { return words(text.dropFirst(11)) }
         guard let open = text.firstIndex(of: UInt8(ascii: "[")) else { return nil }
         let inside = text[(open + 1)...]
-        guard ASCII.begins(inside, "CAPABILITY "), let close = inside.firstIndex(of: UInt8(ascii: "]")) else { return nil }
+        guard ASCII.begins(inside, "CAPABILITY "), let close = inside.firstIndex(of: UInt8(ascii: "]")) else {
+            return nil
+        }
         return words(inside[(inside.startIndex + 11)..<close])
     }
 

@@ -173,7 +173,8 @@ final class IMAP4Server: MailServer {
 
     private func nextTag() -> [UInt8] {
         let digits = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
-        let tag = Array("flim".utf8) + [digits[sequence / digits.count % digits.count], digits[sequence % digits.count]]
+        let tag =
+            Array("flim".utf8) + [digits[sequence / digits.count % digits.count], digits[sequence % digits.count]]
         sequence += 1
         return tag
     }

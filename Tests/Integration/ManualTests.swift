@@ -1,0 +1,31 @@
+import Foundation
+import Testing
+
+/// The manual pages of providers, helpers and tools say what the programs say of themselves.
+@Suite(.staged) struct ManualTests {
+    @Test(arguments: ["perdition-map-gdbm", "perdition-auth-pam", "makegdbm"])
+    func everyOptionIsInThePage(program: String) throws {
+        let (status, help) = try ChildProcess.run("\(Programs.binaries)/\(program)", ["--help"])
+        #expect(status == 0)
+        let section = program.hasPrefix("make") ? 1 : 8
+        let page = try String(contentsOfFile: "\(Programs.source)/docs/man/\(program).\(section)", encoding: .utf8)
+        let offered = Set(help.matches(of: /--([a-z_]+)/).map { String($0.1) }).subtracting(["version"])
+        #expect(offered.count > 1, "\(help)")
+        let described = Set(page.matches(of: /Fl Fl ([a-z_]+)/).map { String($0.1) })
+        #expect(offered.subtracting(described).isEmpty, "not in the page")
+    }
+
+    @Test func everyPageIsWellFormed() throws {
+        let folder = "\(Programs.source)/docs/man"
+        let pages = try FileManager.default.contentsOfDirectory(atPath: folder).filter { !$0.hasPrefix(".") }
+        #expect(pages.count >= 5)
+        for page in pages {
+            let (status, output) = try ChildProcess.run(
+                Programs.debian("man"), ["--warnings", "--local-file", "\(folder)/\(page)"],
+                environment: ["MANPAGER": "cat", "LC_ALL": "C.UTF-8"])
+            #expect(status == 0, "\(page)")
+            #expect(output.contains("NAME"), "\(page)")
+            #expect(!output.contains("warning:"), "\(page): \(output.prefix(300))")
+        }
+    }
+}
