@@ -10,8 +10,8 @@ import Testing
         let popmap = try Popmap(["joe:127.0.0.1:\(server.port)"])
         let perdition = try Perdition(
             flavour, popmap: popmap, ["--threads", "1"], environment: allocations.environment)
-        let worker = try perdition.worker
         try logInAndOut(perdition, 50, times: 50)
+        let worker = try perdition.worker
         let before = try allocations.counts(of: worker)
         let count = 300
         try logInAndOut(perdition, count, times: 50 + count)
@@ -32,11 +32,11 @@ import Testing
         let perdition = try Perdition(
             .imap4, ["--outgoing_server", "127.0.0.1:\(crowd.port)", "--threads", "1"],
             environment: allocations.environment)
-        let worker = try perdition.worker
         // What the first logins leave behind is no part of a session.
         try crowd.grow(by: 50, through: perdition.port)
         crowd.leave()
         try waitForEnds(perdition, 50)
+        let worker = try perdition.worker
         let (before, privateBefore) = (try allocations.counts(of: worker), try privateBytes(of: worker))
         let count = 2000
         try crowd.grow(by: count, through: perdition.port)
@@ -75,8 +75,12 @@ import Testing
         guard let bytes = FileManager.default.contents(atPath: "/proc/\(process.pid)/smaps_rollup") else {
             throw Failure("/proc/\(process.pid)/smaps_rollup cannot be read")
         }
-        let kib = String(decoding: bytes, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("Private_") }
-            .compactMap { $0.split(separator: " ").dropFirst().first.flatMap { Int($0) } }
-        return kib.reduce(0, +) * 1024
+        // What is clean is the program itself, and private or shared as others come and go that run it.
+        let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first {
+            $0.hasPrefix("Private_Dirty:")
+        }
+        let words = line.map { $0.split(separator: " ") } ?? []
+        guard words.count == 3, let kib = Int(words[1]) else { throw Failure("no Private_Dirty in smaps_rollup") }
+        return kib * 1024
     }
 }

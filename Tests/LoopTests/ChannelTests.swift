@@ -205,7 +205,7 @@ import Testing
             let pairs = try (0..<4).map { _ in
                 let (here, there) = try socketPair()
                 defer { close(here) }
-                return (linux_fcntl(here, F_DUPFD_CLOEXEC, 700), there)
+                return (linux_fcntl(here, F_DUPFD_CLOEXEC, highNumber()), there)
             }
             defer { for pair in pairs { close(pair.1) } }
             let (one, two) = (try Channel(pairs[0].0, on: thread), try Channel(pairs[1].0, on: thread))
@@ -260,7 +260,7 @@ import Testing
             let low = linux_open("/etc/passwd", O_RDONLY, 0)
             defer { close(low) }
             // So high a number that no other thread gets it as soon as it is free.
-            let file = linux_fcntl(low, F_DUPFD_CLOEXEC, 800)
+            let file = linux_fcntl(low, F_DUPFD_CLOEXEC, highNumber())
             #expect(throws: Errno(EPERM)) { _ = try Channel(file, on: loop.thread) }
             #expect(linux_fcntl(file, F_GETFD, 0) == -1)
         }

@@ -32,6 +32,13 @@ func socketPair() throws(Errno) -> (Int32, Int32) {
     return (pair[0], pair[1])
 }
 
+/// Where descriptor numbers begin that no other thread of this process gets by chance: the lowest free one is given out.
+func highNumber() -> Int32 {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    return Int32(clamping: limit.rlim_cur) - 64
+}
+
 /// A number several threads count up.
 final class Tally: Sendable {
     private let number = Atomic(0)

@@ -15,5 +15,5 @@ enum Budgets {
     static let heapPerIdleSession = 950.0
 
     /// Bytes of the worker's private memory that one more logged-in session takes, TLS aside.
-    static let privateMemoryPerIdleSession = 1_536.0
+    static let privateMemoryPerIdleSession = 1_000.0
 }
