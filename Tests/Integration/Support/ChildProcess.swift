@@ -49,7 +49,12 @@ final class ChildProcess {
         defer { (argv + envp).forEach { free($0) } }
         ChildProcess.keepDescriptors()
         var pid = pid_t()
-        let status = posix_spawn(&pid, program, &actions, &attributes, &argv, &envp)
+        var status = posix_spawn(&pid, program, &actions, &attributes, &argv, &envp)
+        // A script just written is open for writing in whatever another test is starting at this very moment.
+        for _ in 0..<500 where status == ETXTBSY {
+            usleep(10_000)
+            status = posix_spawn(&pid, program, &actions, &attributes, &argv, &envp)
+        }
         guard status == 0 else { throw Failure("\(program) does not start: \(String(cString: strerror(status)))") }
         self.pid = pid
     }

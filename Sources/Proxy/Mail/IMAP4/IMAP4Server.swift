@@ -4,8 +4,8 @@
 final class IMAP4Server: MailServer {
     /// Most bytes of untagged responses kept for the client between LOGIN and its answer.
     static let untaggedLimit = 64 * 1024
-    /// Most lines a server may send before the answer to CAPABILITY.
-    static let capabilityLines = 200
+    /// Most untagged responses a server may send before the answer to CAPABILITY, or a continuation request.
+    static let untaggedLines = 200
 
     private let back: Back
     private var capabilities: [[UInt8]]?
@@ -126,7 +126,7 @@ final class IMAP4Server: MailServer {
     }
 
     private func waitForContinuation(_ tag: [UInt8]) async throws(ServerError) {
-        while true {
+        for _ in 0..<Self.untaggedLines {
             let line = try await back.line(doing: "waiting for a continuation request")
             switch IMAP4Response(line, tag: tag) {
             case .continuation: return
@@ -135,6 +135,7 @@ final class IMAP4Server: MailServer {
             case .completed, .garbage: throw .broken("answered a literal with \"\(Printable.text(line))\"")
             }
         }
+        throw .broken("sent more than \(Self.untaggedLines) lines before a continuation request")
     }
 
     private func negotiateTLS() async throws(ServerError) {
@@ -156,7 +157,7 @@ final class IMAP4Server: MailServer {
         let tag = nextTag()
         try await back.send(tag + Array(" CAPABILITY\r\n".utf8), doing: "sending CAPABILITY")
         capabilities = nil
-        for _ in 0..<Self.capabilityLines {
+        for _ in 0..<Self.untaggedLines {
             let line = try await back.line(doing: "waiting for the capabilities")
             switch IMAP4Response(line, tag: tag) {
             case .untagged(let text): capabilities = IMAP4Response.capabilities(in: text) ?? capabilities
@@ -164,7 +165,7 @@ final class IMAP4Server: MailServer {
             default: throw .broken("answered CAPABILITY with \"\(Printable.text(line))\"")
             }
         }
-        throw .broken("sent more than \(Self.capabilityLines) lines before the answer to CAPABILITY")
+        throw .broken("sent more than \(Self.untaggedLines) lines before the answer to CAPABILITY")
     }
 
     private func has(_ word: StaticString) -> Bool {
