@@ -252,8 +252,8 @@ final class Session: Visitor {
 
     private func transcript(_ peer: StaticString) -> (Bool, [UInt8]) -> Void {
         let log = services.log
-        let masks = options.logPasswd != .always
-        return { sent, bytes in log.debug("\(Transcript.line(sent ? "SELF" : peer, bytes, masks: masks))") }
+        var transcript = Transcript(peer, masks: options.logPasswd != .always)
+        return { sent, bytes in log.debug("\(transcript.line(sent: sent, bytes))") }
     }
 
     private func logAuth(_ attempt: Attempt, failure: Refusal?) {
