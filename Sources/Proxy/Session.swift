@@ -129,7 +129,9 @@ final class Session: Visitor {
         case .found(let found, let name):
             place = found
             attempt.rename(to: options.usernameFromDatabase ? found.user ?? name : name)
-        case .none: throw .refused(.noServer)
+        case .none(let name):
+            attempt.rename(to: name)
+            throw .refused(.noServer)
         case .unavailable(let reason):
             services.log.error("Popmap: \(Printable.text(reason.utf8)) (client \(route))")
             throw .refused(.mapUnavailable)
