@@ -53,9 +53,10 @@ final class Session: Visitor {
         do throws(SessionEnd) {
             return try await serve()
         } catch {
-            client.close()
             end = error
+            // Ahead of the close: whoever waits for that finds the line.
             logEnd(error)
+            client.close()
             return nil
         }
     }
