@@ -127,10 +127,11 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         finished = true
         if let timer { thread.cancelTimer(timer) }
         timer = nil
-        client.close()
-        server.close()
+        // Ahead of the close: whoever waits for that finds the line.
         if let fault { account.services.log.error("\(fault)") }
         account.services.log.info("\(account.record.closingLine(received: up.count, sent: down.count))")
+        client.close()
+        server.close()
         account.services.sessions.subtract(1, ordering: .relaxed)
         onEnd?(self)
         onEnd = nil

@@ -53,9 +53,10 @@ final class Session: Visitor {
         do throws(SessionEnd) {
             return try await serve()
         } catch {
-            client.close()
             end = error
+            // Ahead of the close: whoever waits for that finds the line.
             logEnd(error)
+            client.close()
             return nil
         }
     }
@@ -129,7 +130,9 @@ final class Session: Visitor {
         case .found(let found, let name):
             place = found
             attempt.rename(to: options.usernameFromDatabase ? found.user ?? name : name)
-        case .none: throw .refused(.noServer)
+        case .none(let name):
+            attempt.rename(to: name)
+            throw .refused(.noServer)
         case .unavailable(let reason):
             services.log.error("Popmap: \(Printable.text(reason.utf8)) (client \(route))")
             throw .refused(.mapUnavailable)
@@ -252,8 +255,8 @@ final class Session: Visitor {
 
     private func transcript(_ peer: StaticString) -> (Bool, [UInt8]) -> Void {
         let log = services.log
-        let masks = options.logPasswd != .always
-        return { sent, bytes in log.debug("\(Transcript.line(sent ? "SELF" : peer, bytes, masks: masks))") }
+        var transcript = Transcript(peer, masks: options.logPasswd != .always)
+        return { sent, bytes in log.debug("\(transcript.line(sent: sent, bytes))") }
     }
 
     private func logAuth(_ attempt: Attempt, failure: Refusal?) {

@@ -188,7 +188,7 @@ class Comparison:
             print(f"UNSTEADY  {name}: differed once, and not again")
         stale = []
         if not self.arguments.self and not self.arguments.cases:
-            rules = self.rules.rewrites + self.rules.differences
+            rules = self.rules.all()
             used = {rule.row for rule in rules if rule.used} | self.rules.shown
             stale = sorted({rule.row for rule in rules} - used)
             for row in stale:

@@ -28,7 +28,8 @@ def table_rows(path):
 
 
 class Rule:
-    """Lines of the original that may be missing, lines of ours that may be new; or one form for another."""
+    """Lines of the original that may be missing, lines of ours that may be new; one form for another; a line of ours
+    that without what it adds is the original's."""
 
     def __init__(self, table, kind):
         unknown = set(table) - {"row", "case", "view", "original", "ours"}
@@ -41,6 +42,8 @@ class Rule:
         try:
             if kind == "rewrite":
                 self.pattern, self.replacement = re.compile(table["original"]), table["ours"]
+            elif kind == "addition":
+                self.pattern, self.replacement = re.compile(table["ours"]), table["original"]
             else:
                 self.original = [re.compile(each) for each in table.get("original", [])]
                 self.ours = [re.compile(each) for each in table.get("ours", [])]
@@ -100,35 +103,24 @@ class Rules:
         with open(path, "rb") as file:
             document = tomllib.load(file)
         self.rewrites = [Rule(table, "rewrite") for table in document.get("rewrite", [])]
+        self.additions = [Rule(table, "addition") for table in document.get("addition", [])]
         self.differences = [Rule(table, "difference") for table in document.get("difference", [])]
         self.unseen = {table["row"]: table["why"] for table in document.get("unseen", [])}
         self.shown = set()
-        named = {rule.row for rule in self.rewrites + self.differences} | set(self.unseen) | named_by_cases
+        named = {rule.row for rule in self.all()} | set(self.unseen) | named_by_cases
         if named - set(rows):
             raise Mistake(f"rules for rows that the table lacks: {', '.join(sorted(named - set(rows)))}")
         if set(rows) - named:
             raise Mistake(f"rows of the table without a rule: {', '.join(sorted(set(rows) - named))}")
 
+    def all(self):
+        return self.rewrites + self.additions + self.differences
+
     def explain(self, case, view, original, ours):
         """Unexplained lines, as `- x` and `+ x` with context, and the rows that explained others."""
-        rows = []
-        original = list(original)
-        remaining = list(ours)
-        for line in original:
-            if line in remaining:
-                remaining.remove(line)
-        for position, line in enumerate(original):
-            if line in ours:
-                continue
-            for rule in self.rewrites:
-                if rule.covers(case, view) and rule.pattern.search(line):
-                    changed = rule.pattern.sub(rule.replacement, line)
-                    if changed in remaining:
-                        remaining.remove(changed)
-                        original[position] = changed
-                        rule.used += 1
-                        rows.append(rule.row)
-                        break
+        original, rows = self.change(self.rewrites, case, view, original, ours)
+        ours, more = self.change(self.additions, case, view, ours, original)
+        rows += more
         whole = self.compare(case, view, original, ours)
         if whole[0]:
             # Lines that may go or come, wherever they stand, taken out first: what is left is easier to tell apart.
@@ -139,6 +131,26 @@ class Rules:
         for rule in whole[1]:
             rule.used += 1
         return whole[0], rows + [rule.row for rule in whole[1]]
+
+    def change(self, rules, case, view, lines, others):
+        """The lines, each that the others lack in the form that they have, where a rule knows it; and the rows."""
+        lines, remaining, rows = list(lines), list(others), []
+        for line in lines:
+            if line in remaining:
+                remaining.remove(line)
+        for position, line in enumerate(lines):
+            if line in others:
+                continue
+            for rule in rules:
+                if rule.covers(case, view) and rule.pattern.search(line):
+                    changed = rule.pattern.sub(rule.replacement, line)
+                    if changed in remaining:
+                        remaining.remove(changed)
+                        lines[position] = changed
+                        rule.used += 1
+                        rows.append(rule.row)
+                        break
+        return lines, rows
 
     def without_explained(self, case, view, original, ours):
         kept, taken = [], []

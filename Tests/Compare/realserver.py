@@ -65,7 +65,7 @@ class RealSession(threading.Thread):
         super().__init__(daemon=True)
         self.server, self.socket = server, connection
         self.pending, self.record, self.over, self.counts = b"", [], False, {}
-        self.user, self.wire = None, []
+        self.user, self.wire, self.answered = None, [], ""
 
     def say(self, text):
         self.record.append(text)
@@ -146,6 +146,7 @@ class RealSession(threading.Thread):
         if text is None:
             text = replies["*"]
         text = text.replace("{tag}", tag).replace("{name}", self.server.name)
+        self.answered = text
         parts = MARK.split(text)
         for position, part in enumerate(parts):
             if not part:
@@ -190,7 +191,9 @@ class RealSession(threading.Thread):
             command, _, rest = rest.partition(" ")
             command = command.upper()
             if command == "LOGIN":
-                arguments = self.imap_arguments(rest)
+                arguments = self.imap_arguments(rest, tag)
+                if arguments is None:
+                    continue
                 told = ", ".join(shown(each.encode("latin-1")) for each in arguments)
                 self.say_meaning(f"< tag LOGIN of {told}", start)
                 verdict = len(arguments) == 2 and self.allowed(*arguments)
@@ -204,13 +207,15 @@ class RealSession(threading.Thread):
             else:
                 self.answer(command, tag=tag)
 
-    def imap_arguments(self, rest):
+    def imap_arguments(self, rest, tag):
         arguments = []
         while rest:
             literal = re.fullmatch(r"\{(\d+)(\+?)\}", rest)
             if literal:
                 if not literal[2]:
-                    self.answer("LITERAL")
+                    self.answer("LITERAL", tag=tag)
+                    if not self.answered.startswith("+"):
+                        return None
                 value, size = "", int(literal[1])
                 rest = self.line()
                 value, rest = rest[:size], rest[size:].lstrip(" ")
@@ -298,6 +303,8 @@ class RealServer(threading.Thread):
                 session.say(" open at the end")
         both = [[session.record for session in self.sessions], [session.wire for session in self.sessions]]
         if not in_order:
+            # Which of them was asked what it can do is as much by chance as their order; `wire` has it.
+            both[0] = [[line for line in record if line != "< tag CAPABILITY"] for record in both[0]]
             both = [sorted(records) for records in both]
         return [
             [

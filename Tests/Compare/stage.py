@@ -79,8 +79,6 @@ class Stage:
             fcntl.ioctl(probe, 0x8914, request)  # SIOCSIFFLAGS
         # Ports the kernel picks stay clear of those of the clients, which a log line is known by.
         pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("30000 49999")
-        # Ports the kernel picks stay clear of those of the clients, which a log line is known by.
-        pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("30000 49999")
         mount("srv", "/srv", "tmpfs", data="mode=755")
         for name in ("etc", "tls", "dev", "perdition", "pam.d", "out", "open"):
             os.mkdir(f"/srv/{name}")
@@ -364,6 +362,8 @@ class Stage:
         deadline = time.monotonic() + 1
         while self.others() and time.monotonic() < deadline:
             time.sleep(0.02)
+        # Those that have just ended had their last words.
+        self.logs.settle(0.05, 1)
         lines += [f"left running: {name}" for _, name in self.others()]
         return lines
 
@@ -388,7 +388,8 @@ class Stage:
             if not keep.search(line):
                 continue
             line = re.sub(r":[34]\d{4}->", ":PORT->", line)
-            connection = re.search(r"[\d.:a-f]+:(50\d\d\d)->", line)
+            # Where ours names the client behind a reason, the original's line is one of no connection.
+            connection = re.search(r"[\d.:a-f]+:(50\d\d\d)->", re.sub(r" \(client .*\)$", "", line))
             groups.setdefault(connection[1] if connection else "", []).append(line)
         lines = [line for key in sorted(groups) for line in groups[key]]
         if self.case.get("repeats"):

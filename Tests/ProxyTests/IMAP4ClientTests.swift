@@ -202,7 +202,7 @@ import Testing
             (.notConnected, "[UNAVAILABLE] failed: Could not connect to server"),
             (.negotiation, "[UNAVAILABLE] failed: Connection Negotiation Failure"),
             (.tlsMissing, "[UNAVAILABLE] failed: TLS not present"),
-            (.loginDisabled, "[PRIVACYREQUIRED] failed: Login Disabled"),
+            (.loginDisabled, "failed: Login Disabled"),
             (.noServer, "failed: Could not determine server"),
             (.noMechanism, "failed: SASL mechanism unavailable"),
             (.localAuthentication, "[AUTHENTICATIONFAILED] Authentication failure"),
@@ -210,6 +210,21 @@ import Testing
     func saysWhyALoginFailed(refusal: Refusal, text: String) async throws {
         let outcome = try await hold(.imap4, saying: "t1 LOGIN joe secret\r\n") { try await $0.refuse(refusal) }
         #expect(outcome.heard == "t1 NO \(text)\r\n")
+    }
+
+    @Test func asksForPrivacyOnlyWhereItIsToBeHad() async throws {
+        let force: @Sendable (inout Options) -> Void = { $0.sslMode = [.tlsListen, .tlsListenForce] }
+        let line = "t1 LOGIN joe secret\r\n"
+        let offered = try await hold(.imap4, with: force, saying: line) { try await $0.refuse(.loginDisabled) }
+        #expect(offered.heard == "t1 NO [PRIVACYREQUIRED] failed: Login Disabled\r\n")
+        let inVain = try await hold(
+            .imap4,
+            with: {
+                force(&$0)
+                $0.loginDisabled = true
+            }, saying: line
+        ) { try await $0.refuse(.loginDisabled) }
+        #expect(inVain.heard == "t1 NO failed: Login Disabled\r\n")
     }
 
     @Test func passesOnTheServersRefusalWhereAskedTo() async throws {

@@ -82,6 +82,14 @@ import Testing
         #expect(reader.take(atMost: 0) == [])
     }
 
+    @Test func showsALineAsItCameAndLeavesIt() {
+        var reader = reader("a NO\rOP\r\nb")
+        #expect(reader.peekLine() == Array("a NO\rOP\r\n".utf8))
+        #expect(reader.nextLine() == line("a NOOP"))
+        #expect(reader.peekLine() == [])
+        #expect(reader.count == 1)
+    }
+
     @Test func takesOnlyWhatIsThere() {
         var reader = reader("abc")
         #expect(reader.take(atMost: 10).text == "abc")

@@ -254,7 +254,7 @@ import Testing
                     $0.outgoingServer = [Self.server(store.address)]
                 })
             #expect(try await guest.stream.text().contains("LOGINDISABLED]"))
-            #expect(try await guest.ask("a LOGIN joe secret") == "a NO [PRIVACYREQUIRED] failed: Login Disabled")
+            #expect(try await guest.ask("a LOGIN joe secret") == "a NO failed: Login Disabled")
             #expect(notes.all == [])
             #expect(
                 await guest.logLine(loop, beginning: "notice: Auth:")?.contains("server=\"(null):(null)\"") == true)

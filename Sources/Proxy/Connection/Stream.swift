@@ -139,9 +139,11 @@ final class Stream {
     /// - Throws: `StreamError`.
     func line() async throws(StreamError) -> [UInt8] {
         while true {
+            var whole = transcript == nil ? [] : reader.peekLine()
+            defer { whole.wipe() }
             switch reader.nextLine() {
             case .line(let line):
-                transcript?(false, line)
+                transcript?(false, whole)
                 return line
             case .tooLong: throw .lineTooLong
             case .incomplete: try await fill()

@@ -35,6 +35,9 @@ final class Front {
         options.loginDisabled || (options.sslMode.contains(.tlsListenForce) && !stream.isPrivate)
     }
 
+    /// Whether STARTTLS is on offer and is all that a login lacks: the client is to hear of privacy only then.
+    var asksForPrivacy: Bool { capabilities.offersTLS && capabilities.loginDisabled && !options.loginDisabled }
+
     /// How the capabilities look now.
     var capabilities: Capabilities.State {
         Capabilities.State(

@@ -52,6 +52,12 @@ struct LineReader {
         return .line(line)
     }
 
+    /// The next line as it came, its end included, and left where it is; empty where there is no whole one.
+    func peekLine() -> [UInt8] {
+        guard let end = memory[head..<tail].firstIndex(of: UInt8(ascii: "\n")) else { return [] }
+        return [UInt8](memory[head...end])
+    }
+
     /// Cuts off up to `limit` bytes of whatever there is.
     mutating func take(atMost limit: Int) -> [UInt8] {
         let end = head + min(limit, count)

@@ -1,32 +1,55 @@
 /// Lines of `--connection_logging`: who spoke, and what, with passwords masked.
-enum Transcript {
-    /// One piece of a conversation.
+struct Transcript {
+    private let peer: StaticString
+    private let masks: Bool
+    /// Whether the next piece we send belongs to a login that is not complete yet.
+    private var sendsSecret = false
+    /// The same for the next piece of the peer.
+    private var receivesSecret = false
+
+    /// The transcript of one connection.
     /// - Parameters:
-    ///   - speaker: CLIENT, REAL or SELF.
-    ///   - bytes: with or without a line end.
+    ///   - peer: CLIENT or REAL.
     ///   - masks: whether what may be a password is left out.
-    static func line(_ speaker: StaticString, _ bytes: [UInt8], masks: Bool) -> String {
-        let label = "\(speaker):"
-        let padding = String(repeating: " ", count: max(0, 7 - label.utf8.count))
-        return "\(label)\(padding) \"\(escaped(masks ? masked(bytes) : bytes))\""
+    init(_ peer: StaticString, masks: Bool) {
+        self.peer = peer
+        self.masks = masks
     }
 
-    /// LOGIN, PASS and AUTH commands without what follows the name; other lines as they are.
-    static func masked(_ bytes: [UInt8]) -> [UInt8] {
-        let words = bytes.split(separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
-        guard let first = words.first else { return bytes }
-        let kept: Int
-        if ASCII.equal(first, "PASS") {
-            kept = 1
-        } else if ASCII.equal(first, "AUTHENTICATE") || ASCII.equal(first, "AUTH") {
-            kept = 2
-        } else if words.count > 1, ASCII.equal(words[1], "LOGIN") || ASCII.equal(words[1], "AUTHENTICATE") {
-            kept = 3
-        } else {
-            return bytes
+    /// The log line for one piece of the conversation.
+    /// - Parameters:
+    ///   - sent: whether it is our own.
+    ///   - bytes: with their line end.
+    mutating func line(sent: Bool, _ bytes: [UInt8]) -> String {
+        let label = "\(sent ? "SELF" : peer):"
+        let padding = String(repeating: " ", count: max(0, 7 - label.utf8.count))
+        return "\(label)\(padding) \"\(Self.escaped(masks ? masked(bytes, sent: sent) : bytes))\""
+    }
+
+    private mutating func masked(_ bytes: [UInt8], sent: Bool) -> [UInt8] {
+        let end = bytes.lastIndex { $0 != 13 && $0 != 10 }.map { $0 + 1 } ?? 0
+        let words = bytes[..<end].split(
+            separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
+        let isRest = sent ? sendsSecret : receivesSecret
+        // An answer that does not ask for more: the other end will not go on with its login.
+        if let first = bytes.first, !"+*\"{".utf8.contains(first) {
+            if sent { receivesSecret = false } else { sendsSecret = false }
         }
+        guard let kept = isRest ? 0 : Self.wordsAheadOfSecret(words) else { return bytes }
+        let goesOn = bytes[..<end].last == UInt8(ascii: "}") || words.count == kept
+        if sent { sendsSecret = goesOn } else { receivesSecret = goesOn }
         guard words.count > kept else { return bytes }
-        return Array(words.prefix(kept).joined(separator: [UInt8(ascii: " ")])) + Array(" ***".utf8)
+        let head = words.prefix(kept).flatMap { $0 + [UInt8(ascii: " ")] }
+        return head + Array("***".utf8) + bytes[end...]
+    }
+
+    /// How many words of a login command may be shown; nil where the line is none.
+    private static func wordsAheadOfSecret(_ words: [ArraySlice<UInt8>]) -> Int? {
+        guard let first = words.first else { return nil }
+        if ASCII.equal(first, "PASS") { return 1 }
+        if ASCII.equal(first, "AUTHENTICATE") || ASCII.equal(first, "AUTH") { return 2 }
+        guard words.count > 1 else { return nil }
+        return ASCII.equal(words[1], "LOGIN") || ASCII.equal(words[1], "AUTHENTICATE") ? 3 : nil
     }
 
     private static func escaped(_ bytes: [UInt8]) -> String {

@@ -70,12 +70,12 @@ final class Worker {
         do throws(Master.Failure) {
             worker = try Worker(options, orders)
         } catch {
-            // At the start whoever started the program reads standard error; later nobody does.
-            guard orders.report == nil else { throw Master.Failure("\(options.programName): \(error)") }
-            let destination = try Master.wrap { () throws(DaemonError) in try LogDestination(options.logFacility) }
-            let sink = try Master.wrap { () throws(DaemonError) in try LogSink(destination, name: options.programName) }
-            sink.write(.error, error.description)
-            throw .said
+            // Watched for in the log; at the start, whoever started the program reads standard error as well.
+            let sink = (try? LogDestination(options.logFacility)).flatMap {
+                try? LogSink($0, name: options.programName)
+            }
+            sink?.write(.error, "Fatal error starting. \(error)")
+            throw orders.report == nil ? .said : Master.Failure("\(options.programName): \(error)")
         }
         let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
         worker.start(listeners)
@@ -166,6 +166,9 @@ final class Worker {
         for loop in loops {
             await loop.finish { loop in (loop.thread.tenant as? Floor)?.stop() }
         }
+        // Once around, so that those who waited for their clients get to write their last line.
+        await Task.yield()
+        for loop in loops { await loop.finish { _ in } }
         for loop in loops.reversed() { loop.thread.stop() }
     }
 

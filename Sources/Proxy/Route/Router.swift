@@ -7,8 +7,8 @@ final class Router {
     enum Route: Equatable {
         /// A real server, and the name as far as the user's words were used up.
         case found(Destination, name: [UInt8])
-        /// There is none for this user.
-        case none
+        /// There is none for this user, whose name is as far as the user's words were used up.
+        case none(name: [UInt8])
         /// The popmap cannot tell now; the text is for the log.
         case unavailable(String)
     }
@@ -41,9 +41,9 @@ final class Router {
     func route(
         _ name: [UInt8], names: UserName, source: SocketAddress, destination: SocketAddress
     ) async -> Route {
-        if options.clientServerSpecification, let halves = Delimiter.split(name, at: delimiter),
-            let place = Destination(value: halves.tail, delimiter: [])
-        {
+        if options.clientServerSpecification, let halves = Delimiter.split(name, at: delimiter) {
+            // Who says that there is a server and does not name it gets none of the popmap's.
+            guard let place = Destination(value: halves.tail, delimiter: []) else { return nextServer(halves.head) }
             return .found(place, name: halves.head)
         }
         let form = names.form(of: name, for: .serverLookup)
@@ -64,7 +64,11 @@ final class Router {
                 }
             }
         }
-        guard !options.outgoingServer.isEmpty else { return .none }
+        return nextServer(name)
+    }
+
+    private func nextServer(_ name: [UInt8]) -> Route {
+        guard !options.outgoingServer.isEmpty else { return .none(name: name) }
         let server = options.outgoingServer[turn % options.outgoingServer.count]
         turn &+= 1
         return .found(Destination(host: server.host, port: server.port), name: name)

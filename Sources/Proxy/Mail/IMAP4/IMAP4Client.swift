@@ -50,7 +50,7 @@ final class IMAP4Client: MailClient {
         } else if refusal == .localAuthentication {
             try await front.send("\(tag.text) NO [AUTHENTICATIONFAILED] Authentication failure")
         } else {
-            try await front.send("\(tag.text) NO \(Self.code(refusal))failed: \(refusal.reason)")
+            try await front.send("\(tag.text) NO \(code(refusal))failed: \(refusal.reason)")
         }
     }
 
@@ -222,11 +222,11 @@ final class IMAP4Client: MailClient {
         return line
     }
 
-    private static func code(_ refusal: Refusal) -> String {
+    private func code(_ refusal: Refusal) -> String {
         switch refusal.kind {
         case .credentials: "[AUTHENTICATIONFAILED] "
         case .temporary: "[UNAVAILABLE] "
-        case .privacy: "[PRIVACYREQUIRED] "
+        case .privacy: front.asksForPrivacy ? "[PRIVACYREQUIRED] " : ""
         case .permanent: ""
         }
     }

@@ -196,7 +196,7 @@ final class ManageSieveClient: MailClient {
     private func code(_ refusal: Refusal) -> String {
         switch refusal.kind {
         case .temporary: return " (TRYLATER)"
-        case .privacy: return front.capabilities.offersTLS ? " (ENCRYPT-NEEDED)" : ""
+        case .privacy: return front.asksForPrivacy ? " (ENCRYPT-NEEDED)" : ""
         case .permanent: return ""
         case .credentials:
             // What the real server asks the user to do, the user has to know.

@@ -1,0 +1,68 @@
+import Testing
+
+@testable import Proxy
+
+/// `--connection_logging`: everything is shown but what may be a password.
+@Suite struct TranscriptTests {
+    private func lines(_ pieces: [(sent: Bool, text: String)], masks: Bool = true, peer: StaticString = "CLIENT")
+        -> [String]
+    {
+        var transcript = Transcript(peer, masks: masks)
+        return pieces.map { transcript.line(sent: $0.sent, Array($0.text.utf8)) }
+    }
+
+    @Test func showsWhoSaidWhatWithItsLineEnd() {
+        #expect(
+            lines([(true, "+OK hi\r\n"), (false, "USER joe\r\n"), (false, "NOOP\n"), (false, "a \"\\\u{1}\r\n")]) == [
+                "SELF:   \"+OK hi\\r\\n\"", "CLIENT: \"USER joe\\r\\n\"", "CLIENT: \"NOOP\\n\"",
+                "CLIENT: \"a \\\"\\\\\\001\\r\\n\"",
+            ])
+        #expect(lines([(false, "* OK\r\n")], peer: "REAL") == ["REAL:   \"* OK\\r\\n\""])
+    }
+
+    @Test(arguments: [
+        ("PASS se cret\r\n", "PASS ***\\r\\n"), ("a LOGIN joe secret\r\n", "a LOGIN joe ***\\r\\n"),
+        ("a login \"joe smith\" \"se cret\"\r\n", "a login \\\"joe ***\\r\\n"),
+        ("a LOGIN joe {6}\r\n", "a LOGIN joe ***\\r\\n"),
+        ("AUTHENTICATE \"PLAIN\" \"AGpvZQBzZWNyZXQ=\"\r\n", "AUTHENTICATE \\\"PLAIN\\\" ***\\r\\n"),
+        ("a AUTHENTICATE PLAIN AGpvZQBzZWNyZXQ=\r\n", "a AUTHENTICATE PLAIN ***\\r\\n"),
+        ("AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "AUTH PLAIN ***\\r\\n"),
+    ])
+    func masksPasswords(piece: String, shown: String) {
+        for sent in [true, false] {
+            #expect(lines([(sent, piece)]) == ["\(sent ? "SELF:  " : "CLIENT:") \"\(shown)\""])
+        }
+        #expect(!lines([(false, piece)], masks: false).joined().contains("***"))
+    }
+
+    @Test func masksWhatFollowsALiteral() {
+        #expect(
+            lines([
+                (false, "a LOGIN {3}\r\n"), (true, "+ go on\r\n"), (false, " {6}\r\n"), (true, "+ go on\r\n"),
+                (false, "secret\r\n"), (true, "a NO failed\r\n"), (false, "b NOOP\r\n"),
+            ]).filter { $0.hasPrefix("CLIENT") } == [
+                "CLIENT: \"a LOGIN {3}\\r\\n\"", "CLIENT: \"***\\r\\n\"", "CLIENT: \"***\\r\\n\"",
+                "CLIENT: \"b NOOP\\r\\n\"",
+            ])
+        #expect(
+            lines([
+                (true, "flim07 LOGIN \"joe\" {8}\r\n"), (false, "* note\r\n"), (false, "+ \r\n"),
+                (true, "se\" cret\r\n"),
+            ])
+            .last == "SELF:   \"***\\r\\n\"")
+    }
+
+    @Test func masksTheAnswerToAChallenge() {
+        #expect(
+            lines([(false, "AUTHENTICATE \"PLAIN\"\r\n"), (true, "\"\"\r\n"), (false, "\"AGpvZQBzZWNyZXQ=\"\r\n")]).last
+                == "CLIENT: \"***\\r\\n\"")
+    }
+
+    @Test func showsWhatFollowsALoginThatWasRefused() {
+        for refusal in ["a NO not supported\r\n", "-ERR no\r\n", "NO \"no\"\r\n"] {
+            #expect(
+                lines([(false, "a AUTHENTICATE PLAIN\r\n"), (true, refusal), (false, "b CAPABILITY\r\n")]).last
+                    == "CLIENT: \"b CAPABILITY\\r\\n\"")
+        }
+    }
+}
