@@ -74,7 +74,7 @@ final class Worker {
             let sink = (try? LogDestination(options.logFacility)).flatMap {
                 try? LogSink($0, name: options.programName)
             }
-            sink?.write(.error, "Fatal error starting. \(error)")
+            sink?.write(.error, error.description)
             throw orders.report == nil ? .said : Master.Failure("\(options.programName): \(error)")
         }
         let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
