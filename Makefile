@@ -23,10 +23,13 @@ TOOLS     = makegdbm
 MAN       = $(wildcard docs/man/*.[1-9])
 
 # What Debian calls the things we need: to build, to show it (make run), to test it.
-BUILD_PACKAGES = libssl-dev libgdbm-dev libpam0g-dev pkg-config
+BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
+                 libgdbm-dev libdb-dev libldap2-dev libmariadb-dev libpq-dev libnsl-dev
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
 TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
-                 dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib
+                 dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
+                 slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind \
+                 perdition-ldap perdition-mysql perdition-postgresql
 
 all: build
 

@@ -40,8 +40,9 @@ let package = Package(
         // What the programs are made of.
         .target(name: "Loop", dependencies: ["CLinux", collections], swiftSettings: rules),
         .target(name: "Daemon", dependencies: ["CLinux", logging], swiftSettings: rules),
+        .target(name: "Lookup", dependencies: ["CLinux", "Loop", collections, logging], swiftSettings: rules),
         .target(
-            name: "Lookup", dependencies: ["CLinux", "Daemon", "Loop", arguments, collections, logging],
+            name: "Provider", dependencies: ["CLinux", "Daemon", "Lookup", "Loop", arguments, logging],
             swiftSettings: rules),
         .target(name: "TLS", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux"], swiftSettings: rules),
@@ -54,10 +55,10 @@ let package = Package(
         // The programs.
         .executableTarget(name: "Perdition", dependencies: ["Proxy"], swiftSettings: rules),
         .executableTarget(
-            name: "MapGDBM", dependencies: ["Daemon", "GDBM", "Lookup", arguments, logging], swiftSettings: rules),
+            name: "MapGDBM", dependencies: ["GDBM", "Lookup", "Provider", arguments], swiftSettings: rules),
         .executableTarget(
             name: "AuthPAM",
-            dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", arguments, logging],
+            dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
             swiftSettings: rules),
         .executableTarget(name: "MakeGDBM", dependencies: ["GDBM", arguments], swiftSettings: rules),
 

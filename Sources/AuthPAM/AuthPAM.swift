@@ -5,6 +5,7 @@ import Daemon
 import Glibc
 import Logging
 import Lookup
+import Provider
 
 /// perdition-auth-pam: asks PAM whether names and passwords are right, with the rights the proxy has given up.
 @main

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// Calls on Unix-domain stream sockets by path.
-enum UnixAddress {
+package enum UnixAddress {
     /// Calls with the address of a path; fails with `ENAMETOOLONG` where it does not fit (107 bytes).
     private static func with(_ path: String, _ call: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
         var address = sockaddr_un()
@@ -22,12 +22,12 @@ enum UnixAddress {
     }
 
     /// `connect(2)`; on a non-blocking socket it succeeds or fails at once.
-    static func connect(_ descriptor: Int32, to path: String) -> Int32 {
+    package static func connect(_ descriptor: Int32, to path: String) -> Int32 {
         with(path) { unsafe Glibc.connect(descriptor, $0, $1) }
     }
 
     /// `bind(2)`.
-    static func bind(_ descriptor: Int32, to path: String) -> Int32 {
+    package static func bind(_ descriptor: Int32, to path: String) -> Int32 {
         with(path) { unsafe Glibc.bind(descriptor, $0, $1) }
     }
 }

@@ -1,5 +1,6 @@
 import GDBM
 import Lookup
+import Provider
 
 /// The popmap in a GDBM file.
 struct GDBMPopmap: Popmap {

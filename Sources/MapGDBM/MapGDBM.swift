@@ -1,5 +1,5 @@
 import ArgumentParser
-import Lookup
+import Provider
 
 /// perdition-map-gdbm: answers lookups from a GDBM file.
 @main

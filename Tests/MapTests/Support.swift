@@ -111,10 +111,12 @@ extension Scratch {
         return Outcome(status: status, output: try text("out"), errors: try text("err"))
     }
 
-    /// Starts the provider on `socket` in the directory and waits until it serves.
-    func startProvider(_ arguments: [String], environment: [String: String] = [:]) async throws -> Program {
+    /// Starts a provider on `socket` in the directory and waits until it serves.
+    func startProvider(
+        _ arguments: [String], of program: String = Tool.provider, environment: [String: String] = [:]
+    ) async throws -> Program {
         let program = try Program(
-            Tool.provider, ["--socket", "socket", "-F", "+"] + arguments, in: path, environment: environment)
+            program, ["--socket", "socket", "-F", "+"] + arguments, in: path, environment: environment)
         try await eventually("the provider") { BlockingClient(path: file("socket")) != nil }
         return program
     }

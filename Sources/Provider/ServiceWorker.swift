@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Logging
+import Lookup
 import Synchronization
 
 /// One thread of a provider, with a map of its own.

@@ -1,6 +1,7 @@
 public import ArgumentParser
 import CLinux
 import Glibc
+import Lookup
 
 /// The command line every map provider has.
 public struct ServiceOptions: ParsableArguments {

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Lookup
 
 /// One connection to a provider. It is a value that a worker takes out of the table while it works on it.
 struct ServiceConnection: Sendable {

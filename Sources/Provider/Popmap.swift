@@ -1,3 +1,5 @@
+public import Lookup
+
 /// A backend of a map provider: what is particular to one kind of database.
 ///
 /// All else, sockets, options, signals, limits, belongs to `Service`. Each worker thread has an instance of its own, so

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Lookup
 import Loop
 
 /// The listening sockets of a provider: inherited ones stay, one made here is removed at the end.

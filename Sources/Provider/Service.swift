@@ -3,6 +3,7 @@ import CLinux
 import Daemon
 import Glibc
 import Logging
+import Lookup
 import Loop
 import Synchronization
 
