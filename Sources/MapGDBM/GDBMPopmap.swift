@@ -9,7 +9,7 @@ struct GDBMPopmap: Popmap {
 
     private let reader: GDBMReader
 
-    static func configuration(_ options: String) -> GDBMSource {
+    static func configuration(_ options: String, patience: Int) -> GDBMSource {
         let source = GDBMSource(path: options.isEmpty ? defaultPath : options)
         source.prepare()
         return source

@@ -10,13 +10,18 @@ public protocol Popmap: SendableMetatype {
 
     /// Reads the options string (`-m|--map_library_opt`). A database that is down is no fault here: that is for
     /// `lookup` to say.
+    /// - Parameters:
+    ///   - options: the string, as the kind of map has it.
+    ///   - patience: milliseconds one lookup may take (`--lookup_timeout`), connecting and all hosts included; then it
+    ///     is `temporary`.
     /// - Throws: `ConfigurationError` where no lookup with these options can ever succeed.
-    static func configuration(_ options: String) throws(ConfigurationError) -> Configuration
+    static func configuration(_ options: String, patience: Int) throws(ConfigurationError) -> Configuration
 
     /// An instance for one worker; it connects when it is first asked.
     init(_ configuration: Configuration)
 
-    /// Answers one key. It may block, but must come back: the proxy waits a few seconds.
+    /// Answers one key. It may block, but comes back before its time is up: the proxy takes a
+    /// provider that stays silent for dead.
     mutating func lookup(_ key: [UInt8]) -> Answer
 
     /// Lets go of what it holds open and begins anew with the next lookup (SIGHUP).

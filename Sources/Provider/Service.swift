@@ -24,7 +24,8 @@ public enum Service {
         let sink = try startLog(options)
         let configuration: Map.Configuration
         do {
-            configuration = try Map.configuration(options.takeMapOption())
+            configuration = try Map.configuration(
+                options.takeMapOption(), patience: Int(options.lookupTimeout * 1000))
         } catch {
             throw refusal(error.description, sink)
         }

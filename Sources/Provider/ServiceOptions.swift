@@ -27,6 +27,12 @@ public struct ServiceOptions: ParsableArguments {
     @Option(help: "Lookups that run at the same time.")
     public var workers = 4
 
+    /// Seconds a lookup may take.
+    @Option(
+        name: .customLong("lookup_timeout"),
+        help: "Seconds a lookup may take, connecting to the database included; then it is not known at present.")
+    public var lookupTimeout = 2.0
+
     /// Connections held at the same time.
     @Option(help: "Connections held at the same time; beyond, the most idle one is closed.")
     public var connections = 256
@@ -58,6 +64,9 @@ public struct ServiceOptions: ParsableArguments {
     /// Refuses numbers out of range.
     public func validate() throws {
         guard (1...1024).contains(workers) else { throw ValidationError("--workers is a number from 1 to 1024") }
+        guard (0.05...3600).contains(lookupTimeout) else {
+            throw ValidationError("--lookup_timeout is a number of seconds from 0.05 to 3600")
+        }
         guard (1...65536).contains(connections) else {
             throw ValidationError("--connections is a number from 1 to 65536")
         }
