@@ -21,6 +21,8 @@ let package = Package(
     products: [
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
+        .executable(name: "perdition-map-mysql", targets: ["MapMySQL"]),
+        .executable(name: "perdition-map-postgres", targets: ["MapPostgres"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
     ],
@@ -35,6 +37,10 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(
+            name: "CMariaDB", path: "Sources/C/MariaDB", pkgConfig: "libmariadb",
+            providers: [.apt(["libmariadb-dev"])]),
+        .systemLibrary(name: "CPQ", path: "Sources/C/PQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
@@ -46,6 +52,7 @@ let package = Package(
             swiftSettings: rules),
         .target(name: "TLS", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux"], swiftSettings: rules),
+        .target(name: "SQL", dependencies: ["CLinux", "Lookup", "Loop", "Provider", logging], swiftSettings: rules),
         .target(name: "Authentication", dependencies: ["Lookup"], swiftSettings: rules),
         .target(
             name: "Proxy",
@@ -56,6 +63,10 @@ let package = Package(
         .executableTarget(name: "Perdition", dependencies: ["Proxy"], swiftSettings: rules),
         .executableTarget(
             name: "MapGDBM", dependencies: ["GDBM", "Lookup", "Provider", arguments], swiftSettings: rules),
+        .executableTarget(
+            name: "MapMySQL", dependencies: ["CMariaDB", "Lookup", "Provider", "SQL", arguments], swiftSettings: rules),
+        .executableTarget(
+            name: "MapPostgres", dependencies: ["CLinux", "CPQ", "Provider", "SQL", arguments], swiftSettings: rules),
         .executableTarget(
             name: "AuthPAM",
             dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
@@ -71,7 +82,9 @@ let package = Package(
         .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
-            name: "MapTests", dependencies: ["GDBM", "Lookup", "Loop", "CLinux"], exclude: ["holder.py"],
+            name: "MapTests",
+            dependencies: ["GDBM", "Lookup", "Loop", "CLinux", "MapMySQL", "MapPostgres", "Provider", "SQL"],
+            exclude: ["holder.py", "MySQL/setup", "Postgres/setup", "SQL/original.py", "SQL/server.py"],
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],
