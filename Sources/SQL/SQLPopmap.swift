@@ -13,6 +13,12 @@ public struct SQLPopmap<Connection: SQLConnection>: Popmap {
         public var settings: Connection.Settings
         /// Milliseconds a lookup may take.
         public var patience: Int
+
+        /// What the workers share.
+        public init(settings: Connection.Settings, patience: Int) {
+            self.settings = settings
+            self.patience = patience
+        }
     }
 
     /// Milliseconds after which a preferred host is tried again.
