@@ -29,18 +29,18 @@ public final class Client {
     let thread: LoopThread
     private let deadline: UInt64
     private let limit: Int
-    private var connections: [ClientConnection] = []
+    @exclusivity(unchecked) private var connections: [ClientConnection] = []
     /// Lookups that wait for a connection, in order.
-    private var waiting = Deque<Pending>()
+    @exclusivity(unchecked) private var waiting = Deque<Pending>()
     /// Fires at the next deadline, or where a connection may be tried again.
-    private var timer: (id: TimerID, at: UInt64)?
+    @exclusivity(unchecked) private var timer: (id: TimerID, at: UInt64)?
     /// Not before this time is a connection opened again; and the pause after the next failure.
-    private var retryAt: UInt64 = 0
-    private var pause = backoff.lowerBound
+    @exclusivity(unchecked) private var retryAt: UInt64 = 0
+    @exclusivity(unchecked) private var pause = backoff.lowerBound
     private var failure = "not connected"
     /// How long replies took of late, in sixteenths of a millisecond.
-    private var age: UInt64 = 0
-    private var closed = false
+    @exclusivity(unchecked) private var age: UInt64 = 0
+    @exclusivity(unchecked) private var closed = false
 
     /// A client that connects with its first lookup.
     /// - Parameters:

@@ -10,12 +10,12 @@ final class ClientConnection {
 
     private unowned let client: Client
     private let channel: Channel
-    private var pending = Deque<Client.Pending>()
-    private var input = Netstring(limit: Limits.reply)
-    private var output: [UInt8] = []
-    private var sent = 0
+    @exclusivity(unchecked) private var pending = Deque<Client.Pending>()
+    @exclusivity(unchecked) private var input = Netstring(limit: Limits.reply)
+    @exclusivity(unchecked) private var output: [UInt8] = []
+    @exclusivity(unchecked) private var sent = 0
     /// Whether any reply has come.
-    private var fruitful = false
+    @exclusivity(unchecked) private var fruitful = false
 
     /// Connects, which a Unix socket does at once or not at all.
     /// - Throws: `Errno`; `EAGAIN` where the provider's queue is full.
@@ -39,7 +39,7 @@ final class ClientConnection {
     var deadline: UInt64? { pending.lazy.map(\.deadline).min() }
 
     /// Requests of this turn of the loop, which leave together at its end.
-    private(set) var gathered = 0
+    @exclusivity(unchecked) private(set) var gathered = 0
 
     /// Sends a request at the end of this turn, behind those that wait.
     func ask(_ lookup: Client.Pending) {

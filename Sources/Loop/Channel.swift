@@ -15,28 +15,28 @@ public protocol ChannelHandler: AnyObject {
 /// at a time.
 public final class Channel {
     /// The descriptor; -1 once closed.
-    public private(set) var descriptor: Int32
+    @exclusivity(unchecked) public private(set) var descriptor: Int32
     /// The loop the channel belongs to.
     public let thread: LoopThread
     /// Stands beside the descriptor in the epoll data, so that a stale event cannot hit a reused number.
-    var generation: UInt32 = 0
+    @exclusivity(unchecked) var generation: UInt32 = 0
     /// Whether an attempt to read may bring something.
-    public private(set) var readable = false
+    @exclusivity(unchecked) public private(set) var readable = false
     /// Whether an attempt to write may take something.
-    public private(set) var writable = true
+    @exclusivity(unchecked) public private(set) var writable = true
     /// The peer has ended its direction, or the connection is broken: a short read no longer means "nothing left".
-    public private(set) var isEnding = false
+    @exclusivity(unchecked) public private(set) var isEnding = false
     /// Whether the system has reported a fault, which the next attempt to move bytes names.
-    private(set) var isBroken = false
+    @exclusivity(unchecked) private(set) var isBroken = false
     /// Whether the loop is told when the channel can be written again.
-    private var watchesWriting: Bool
+    @exclusivity(unchecked) private var watchesWriting: Bool
     /// Whether the loop has promised the handler another turn.
-    var isRepeated = false
-    private var waitsToWrite = false
-    private var waiter: UnsafeContinuation<Wakeup, Never>?
-    private var timer: TimerID?
+    @exclusivity(unchecked) var isRepeated = false
+    @exclusivity(unchecked) private var waitsToWrite = false
+    @exclusivity(unchecked) private var waiter: UnsafeContinuation<Wakeup, Never>?
+    @exclusivity(unchecked) private var timer: TimerID?
     /// Told about readiness while nobody waits; nil while the channel is driven by `await`.
-    public var handler: (any ChannelHandler)?
+    @exclusivity(unchecked) public var handler: (any ChannelHandler)?
 
     /// Takes over a non-blocking descriptor; it is closed with the channel, or here where registering fails.
     /// - Throws: `Errno` where the descriptor cannot be watched.

@@ -23,17 +23,17 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private let alarm: Int32
     /// The thread in `run()`; 0 while there is none, so that nobody takes what is in the making for his own.
     private let owner = Atomic<UInt>(0)
-    private var jobs = Deque<UnownedJob>()
-    private var channels: [Channel?] = []
-    private var generation: UInt32 = 1
-    private var timers: TimerWheel
-    private var repeated: [Channel] = []
-    private var turnTargets: [any TurnTarget] = []
+    @exclusivity(unchecked) private var jobs = Deque<UnownedJob>()
+    @exclusivity(unchecked) private var channels: [Channel?] = []
+    @exclusivity(unchecked) private var generation: UInt32 = 1
+    @exclusivity(unchecked) private var timers: TimerWheel
+    @exclusivity(unchecked) private var repeated: [Channel] = []
+    @exclusivity(unchecked) private var turnTargets: [any TurnTarget] = []
     /// Called before each sleep, after everything else of the turn.
-    public var beforeSleep: (() -> Void)?
-    private var stopped = false
+    @exclusivity(unchecked) public var beforeSleep: (() -> Void)?
+    @exclusivity(unchecked) private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
-    public private(set) var now: UInt64
+    @exclusivity(unchecked) public private(set) var now: UInt64
     /// Room shared by everything on this loop that reads and passes on at once; nothing stays in it over a suspension.
     public let scratch: UnsafeMutableRawBufferPointer
 
@@ -82,7 +82,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     public var isCurrent: Bool { UInt(pthread_self()) == owner.load(ordering: .relaxed) }
 
     /// What lives on this loop, put here and used by its own thread only.
-    public var tenant: AnyObject?
+    @exclusivity(unchecked) public var tenant: AnyObject?
 
     // MARK: Executor
 

@@ -134,13 +134,6 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
         }
     }
 
-    /// Appends `host:port`, without brackets.
-    public func append(to text: inout String) {
-        text += host
-        text += ":"
-        text += String(port)
-    }
-
     /// By hand: inet_ntop(3) takes its time, and what it returns needs to be measured and checked.
     private static func dotted(_ address: UInt32) -> String {
         String(unsafeUninitializedCapacity: 15) { room in

@@ -19,64 +19,67 @@ struct LoginRecord {
     /// What the program was started for.
     let protocolName: ProtocolName
 
-    /// Room for most lines, so that building one takes memory once.
-    private static let usualLength = 320
+    /// Bytes of everything in a line that is not one of the fields.
+    private static let words = 192
 
-    private func appendNames(to line: inout String) {
-        line += "authorisation_id="
+    private var length: Int {
+        Self.words + route.utf8.count + authentication.utf8.count + (authorization?.utf8.count ?? 0)
+            + (host?.utf8.count ?? 0) + (port?.utf8.count ?? 0)
+    }
+
+    private func appendNames(to line: inout LineText) {
+        line.append("authorisation_id=")
         if let authorization {
-            line += "\""
-            line += authorization
-            line += "\""
+            line.append("\"")
+            line.append(authorization)
+            line.append("\"")
         } else {
-            line += "NONE"
+            line.append("NONE")
         }
-        line += " authentication_id=\""
-        line += authentication
-        line += "\""
+        line.append(" authentication_id=\"")
+        line.append(authentication)
+        line.append("\"")
     }
 
     /// The line that programs wait for (manual, POP BEFORE SMTP).
     func authLine(_ status: String, password: String? = nil) -> String {
-        var line = ""
-        line.reserveCapacity(Self.usualLength)
-        line += "Auth: "
-        line += route
-        line += " client-secure="
-        line += clientSecurity.rawValue
-        line += " "
-        appendNames(to: &line)
-        if let password {
-            line += " passwd=\""
-            line += password
-            line += "\""
+        LineText.make(capacity: length + status.utf8.count + (password?.utf8.count ?? 0)) { line in
+            line.append("Auth: ")
+            line.append(route)
+            line.append(" client-secure=")
+            line.append(clientSecurity.rawValue)
+            line.append(" ")
+            appendNames(to: &line)
+            if let password {
+                line.append(" passwd=\"")
+                line.append(password)
+                line.append("\"")
+            }
+            line.append(" server=\"")
+            line.append(host ?? "(null)")
+            line.append(":")
+            line.append(port ?? "(null)")
+            line.append("\" protocol=")
+            line.append(protocolName.logName)
+            line.append(" server-secure=")
+            line.append(serverSecurity.rawValue)
+            line.append(" status=\"")
+            line.append(status)
+            line.append("\"")
         }
-        line += " server=\""
-        line += host ?? "(null)"
-        line += ":"
-        line += port ?? "(null)"
-        line += "\" protocol="
-        line += protocolName.logName
-        line += " server-secure="
-        line += serverSecurity.rawValue
-        line += " status=\""
-        line += status
-        line += "\""
-        return line
     }
 
     /// The last line of a session.
     func closingLine(received: UInt64, sent: UInt64) -> String {
-        var line = ""
-        line.reserveCapacity(Self.usualLength)
-        line += "Closing session: "
-        line += route
-        line += " "
-        appendNames(to: &line)
-        line += " received="
-        line += String(received)
-        line += " sent="
-        line += String(sent)
-        return line
+        LineText.make(capacity: length) { line in
+            line.append("Closing session: ")
+            line.append(route)
+            line.append(" ")
+            appendNames(to: &line)
+            line.append(" received=")
+            line.append(received)
+            line.append(" sent=")
+            line.append(sent)
+        }
     }
 }

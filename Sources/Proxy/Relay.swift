@@ -20,15 +20,15 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     private let account: Account
     /// Milliseconds without a byte after which the session ends; nil for never.
     private let timeout: UInt64?
-    private var up: Flow
-    private var down: Flow
-    private var lastActivity: UInt64
+    @exclusivity(unchecked) private var up: Flow
+    @exclusivity(unchecked) private var down: Flow
+    @exclusivity(unchecked) private var lastActivity: UInt64
     /// When the Auth line is due again (`--connect_relog`), on the loop's clock; nil for never.
     private var relogAt: UInt64?
-    private var timer: TimerID?
-    private var finished = false
+    @exclusivity(unchecked) private var timer: TimerID?
+    @exclusivity(unchecked) private var finished = false
     /// Whether the real server is done and the client has been told.
-    private var farewell = false
+    @exclusivity(unchecked) private var farewell = false
     /// What the client hears last when the session was idle too long; nil for nothing.
     var idleFarewell: [UInt8]?
     /// Called once, when the session is over.

@@ -254,12 +254,16 @@ final class Session: Visitor {
     // MARK: Log
 
     private static func route(_ source: SocketAddress, _ destination: SocketAddress) -> String {
-        var text = ""
-        text.reserveCapacity(48)
-        source.append(to: &text)
-        text += "->"
-        destination.append(to: &text)
-        return text
+        let (from, to) = (source.host, destination.host)
+        return LineText.make(capacity: from.utf8.count + to.utf8.count + 14) { text in
+            text.append(from)
+            text.append(":")
+            text.append(UInt64(source.port))
+            text.append("->")
+            text.append(to)
+            text.append(":")
+            text.append(UInt64(destination.port))
+        }
     }
 
     private func transcript(_ peer: StaticString) -> (Bool, [UInt8]) -> Void {

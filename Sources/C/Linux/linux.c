@@ -98,14 +98,14 @@ void linux_batch_flush(void) {
     batch.count = 0;
 }
 
-int linux_batch_append(int fd, const void *bytes, size_t count) {
-    if (!batch.bytes || count > batch_room) return 0;
+unsigned char *linux_batch_room(int fd, size_t count) {
+    if (!batch.bytes || count > batch_room) return NULL;
     if (batch.count > 0 && (batch.fd != fd || batch.count + count > batch_room)) linux_batch_flush();
     batch.fd = fd;
-    memcpy(batch.bytes + batch.count, bytes, count);
-    batch.count += count;
-    return 1;
+    return batch.bytes + batch.count;
 }
+
+void linux_batch_add(size_t count) { batch.count += count; }
 
 void linux_syslog(int priority, const char *text) { syslog(priority, "%s", text); }
 

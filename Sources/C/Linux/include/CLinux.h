@@ -54,10 +54,11 @@ long linux_send(int fd, const void *bytes, size_t count);
 /* The same where more, or the end, follows at once and may share a segment. */
 long linux_send_more(int fd, const void *bytes, size_t count);
 
-/* Swift has no thread-locals. Lines of a thread that has begun a batch are written together when it says so; append
- * fails where it has not. What is written to is the descriptor of the last append. */
+/* Swift has no thread-locals. What a thread that has begun a batch puts into its room, and then adds, is written
+ * together when it says so. No room: it has not begun one, or asks for too much. */
 int linux_batch_begin(void);
-int linux_batch_append(int fd, const void *bytes, size_t count);
+unsigned char *linux_batch_room(int fd, size_t count);
+void linux_batch_add(size_t count);
 void linux_batch_flush(void);
 
 /* syslog is variadic; and the text must never be the format. */
