@@ -5,7 +5,7 @@ from programs import run
 KINDS = {
     "ecdsa": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
     "rsa": ["-newkey", "rsa:2048"],
-    "rsa4096": ["-newkey", "rsa:4096"],
+    "rsa7680": ["-newkey", "rsa:7680"],
 }
 
 

@@ -1,4 +1,6 @@
-"""Our load generator and store against another pair, in front of and behind the same proxy, in turn.
+"""Our load generator and store against another pair, in front of and behind the same proxy, in turn. Both run within
+seconds of each other and change places each round; the ratio is the median of the rounds' ratios, so that what else
+the machine does touches both alike.
 
 DIR has a Makefile that builds `mailload` and `mailsink` into $(OUT). Half the users of the popmap are at our store and
 half at the other: each generator asks for its own. What must agree is what the proxy uses, and what it can relay.
@@ -15,6 +17,12 @@ import work
 from programs import HOST, Program, free_port, run as run_command
 from proxies import ALL, Front
 from tools import USERS, settle
+
+
+ROWS = {"login": "CPU per login (µs)", "latency": "latency alone, median (ms)", "megabyte": "CPU per MB relayed (µs)",
+        "rate": "relayed (MB/s)", "memory": "memory per idle session (KiB)"}
+FRONTS = [Front("imap"), Front("pop3"), Front("imap", "ecdsa"), Front("imap", "rsa")]
+LOGINS_ONLY = [Front("pop3"), Front("imap", "rsa")]
 
 
 class Others:
@@ -87,34 +95,44 @@ def pairs(place, theirs, front, rounds, quick, trouble):
     """{row: [(ours, theirs)…]} of one front."""
     found = {}
 
-    def note(row, ours, others):
-        found.setdefault(row, []).append((ours, others))
+    def note(measures, turn):
+        """Each of the two once, the first of them first in every other round."""
+        values = {}
+        for side in ((0, 1), (1, 0))[turn % 2]:
+            values[side] = measures[side]()
+        for row in values[0]:
+            found.setdefault(ROWS[row], []).append((values[0][row], values[1][row]))
 
-    count = 300 if quick else 2000 if front.tls else 6000
+    def alone(values):
+        return {"latency": values["p50"]}
+
+    def logins(values):
+        return {"login": values["cpu"]}
+
+    def bulk(values):
+        return {"megabyte": values["cpu"], "rate": values["rate"]}
+
+    def fresh(measure):
+        with ALL["ours"].start(place, front) as proxy:
+            proxy.wait_for(proxy.port)
+            return measure(proxy)
+
+    count, fetches, sessions = (300, 4, 200) if quick else (2000 if front.tls else 6000, 32, 4000)
     with ALL["ours"].start(place, front) as proxy:
         proxy.wait_for(proxy.port)
         work.logins(place, proxy, front, 200, 64, trouble)
-        for _ in range(rounds):
-            note("CPU per login (µs)", work.logins(place, proxy, front, count, 64, trouble)["cpu"],
-                 theirs.logins(proxy, front, count, 64)["cpu"])
-            if front.protocol == "pop3" or front.key == "rsa":
+        for turn in range(rounds):
+            note([lambda: logins(work.logins(place, proxy, front, count, 64, trouble)),
+                  lambda: logins(theirs.logins(proxy, front, count, 64))], turn)
+            if front in LOGINS_ONLY:
                 continue
-            note("latency alone, median (ms)", work.logins(place, proxy, front, 200, 1, trouble)["p50"],
-                 theirs.logins(proxy, front, 200, 1)["p50"])
-            fetches = 4 if quick else 32
-            ours, others = work.bulk(place, proxy, front, fetches, trouble), theirs.bulk(proxy, front, fetches)
-            note("CPU per MB relayed (µs)", ours["cpu"], others["cpu"])
-            note("relayed (MB/s)", ours["rate"], others["rate"])
-    if front.protocol == "pop3" or front.key == "rsa":
-        return found
-    for _ in range(rounds):
-        values, sessions = [], 200 if quick else 4000
-        for measure in (lambda proxy: work.memory(place, proxy, front, sessions, trouble),
-                        lambda proxy: theirs.memory(proxy, front, sessions)):
-            with ALL["ours"].start(place, front) as proxy:
-                proxy.wait_for(proxy.port)
-                values.append(measure(proxy)["memory"])
-        note("memory per idle session (KiB)", *values)
+            note([lambda: alone(work.logins(place, proxy, front, 200, 1, trouble)),
+                  lambda: alone(theirs.logins(proxy, front, 200, 1))], turn)
+            note([lambda: bulk(work.bulk(place, proxy, front, fetches, trouble)),
+                  lambda: bulk(theirs.bulk(proxy, front, fetches))], turn)
+    for turn in range(0 if front in LOGINS_ONLY else rounds):
+        note([lambda: fresh(lambda proxy: work.memory(place, proxy, front, sessions, trouble)),
+              lambda: fresh(lambda proxy: theirs.memory(proxy, front, sessions))], turn)
     return found
 
 
@@ -129,13 +147,14 @@ def run(place, folder, rounds, quick):
             sink.wait_for_text("SINK-READY")
         popmap(place, ports)
         theirs = Others(made, trouble)
-        for front in (Front("imap"), Front("pop3"), Front("imap", "ecdsa"), Front("imap", "rsa")):
+        for front in FRONTS:
             print(f"  {front.protocol} {front.key or 'plain'}", flush=True)
             for row, values in pairs(place, theirs, front, rounds, quick, trouble).items():
                 ours, others = (statistics.median(one[side] for one in values) for side in (0, 1))
-                far += not 0.9 <= ours / others <= 1.1
+                ratio = statistics.median(one / other for one, other in values)
+                far += not 0.9 <= ratio <= 1.1
                 lines.append([f"{front.protocol}, {front.key or 'plain'}: {row}", report.number(ours),
-                              report.number(others), f"{ours / others:.2f}"])
+                              report.number(others), f"{ratio:.2f}"])
     print(f"\nMedians of {rounds}.\n\n" + report.table(["through the same proxy", "our tools", "theirs", "ratio"], lines))
     print("\n".join(trouble.told))
     print(f"{far} of {len(lines)} rows differ by more than 10 %")
