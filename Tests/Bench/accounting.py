@@ -6,6 +6,7 @@ matters where each session is a process. Elsewhere it is the sum of /proc/PID/st
 has reaped, in ticks of usually 10 ms; run long enough, and nothing with children that nobody waits for.
 """
 
+import itertools
 import os
 import pathlib
 import time
@@ -69,11 +70,12 @@ class Group:
                 time.sleep(0.02)
 
 
-def new_group(name):
+def new_group(name, count=itertools.count()):
     """A control group, or None where none can be had."""
+    own = f"perdition-bench-{os.getpid()}-{next(count)}-{name}"
     for parent, counter in group_parents():
         try:
-            return Group(parent / f"perdition-bench-{os.getpid()}-{name}", counter)
+            return Group(parent / own, counter)
         except OSError:
             continue
     return None

@@ -11,6 +11,7 @@ import time
 import accounting
 
 HOST = "127.0.0.1"
+INTERRUPTIONS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Failed(Exception):
@@ -41,9 +42,13 @@ def descriptors(soft):
 class Program:
     """A program and what it starts."""
 
-    def __init__(self, name, command, folder, limit=None, processors=None, environment=None):
+    # Those that have not been ended, for whoever has the last word.
+    running = []
+
+    def __init__(self, name, command, folder, limit=None, processors=None):
         self.name, self.log = name, folder / f"{name}.log"
-        self.group = accounting.new_group(name)
+        self.group, self.process = accounting.new_group(name), None
+        self.running.append(self)
 
         def prepare():
             descriptors(limit)
@@ -51,17 +56,19 @@ class Program:
                 self.group.enter()
             if processors:
                 os.sched_setaffinity(0, processors)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
 
+        # No interruption between the start of a program and the moment we know its number.
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
         try:
             with open(self.log, "ab") as log:
                 # A session of its own keeps a Ctrl-C for the script alone, which then ends things in order.
-                self.process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                    preexec_fn=prepare, env=environment)
-        except BaseException:
-            if self.group:
-                self.group.remove()
-            raise
+                self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                                start_new_session=True, preexec_fn=prepare)
+        except OSError as error:
+            raise Failed(f"{command[0]}: {error}") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
 
     def __enter__(self):
         return self
@@ -70,7 +77,9 @@ class Program:
         self.end()
 
     def processes(self):
-        return self.group.processes() if self.group else accounting.tree(self.process.pid)
+        if self.group:
+            return self.group.processes()
+        return accounting.tree(self.process.pid) if self.process else []
 
     def microseconds(self):
         """CPU time of the whole tree since it was started."""
@@ -109,12 +118,12 @@ class Program:
     def end(self):
         """Asks it to end, then makes it and whatever it left behind end."""
         known = self.processes()
-        if self.process.poll() is None:
+        if self.process:
             self.process.terminate()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            pass
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                pass
         for pid in self.group.processes() if self.group else known:
             try:
                 # Without a group the numbers are from before and may be others' by now, but not in this session.
@@ -122,20 +131,30 @@ class Program:
                     os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self.process.wait()
+        if self.process:
+            self.process.wait()
         if self.group:
             self.group.remove()
+        if self in self.running:
+            self.running.remove(self)
 
 
-def run(command, **options):
-    """What a command prints; an error with its text if it fails."""
+def run(command, input=None):
+    """What a command prints; an error with its text if it fails. Interrupted, it ends with what it started."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, **options)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE if input else subprocess.DEVNULL, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     except OSError as error:
         raise Failed(f"{command[0]}: {error}") from error
-    if done.returncode != 0:
-        raise Failed(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
-    return done.stdout
+    try:
+        output, errors = process.communicate(input)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode != 0:
+        raise Failed(f"{' '.join(map(str, command))}: {output}{errors}")
+    return output
 
 
 def write(folder, name, text):
