@@ -70,7 +70,7 @@ class Others:
         return {"cpu": used / (result["body_bytes"] / 1e6), "rate": result["mb_per_s"]}
 
     def memory(self, proxy, front, sessions):
-        self.end(self.start(self.command(proxy, front, "login", 1, 1)))
+        self.end(self.start(self.command(proxy, front, "login", work.WARM, 64)))
         time.sleep(0.5)
         before = proxy.private_bytes()
         process = self.start(self.command(proxy, front, "idle", sessions, 64))
