@@ -21,6 +21,7 @@ let package = Package(
     products: [
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
+        .executable(name: "perdition-map-ldap", targets: ["MapLDAP"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
     ],
@@ -35,6 +36,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CLDAP", path: "Sources/C/LDAP", providers: [.apt(["libldap2-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
@@ -56,6 +58,9 @@ let package = Package(
         .executableTarget(name: "Perdition", dependencies: ["Proxy"], swiftSettings: rules),
         .executableTarget(
             name: "MapGDBM", dependencies: ["GDBM", "Lookup", "Provider", arguments], swiftSettings: rules),
+        .executableTarget(
+            name: "MapLDAP",
+            dependencies: ["CLDAP", "CLinux", "Lookup", "Loop", "Provider", arguments, logging], swiftSettings: rules),
         .executableTarget(
             name: "AuthPAM",
             dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
