@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
-import Loop
 import Lookup
+import Loop
 
 /// Connects to a server within a time. The client library could as well, but it would give the whole time to each address
 /// of a host, and has no limit for the name.

@@ -59,7 +59,8 @@ struct LDAPExtensions: Sendable {
     }
 
     private static func path(_ encoded: Substring, _ name: String) throws(ConfigurationError) -> String {
-        guard let bytes = KeyTemplate.decode(encoded), !bytes.isEmpty, let path = String(validating: bytes, as: UTF8.self)
+        guard let bytes = KeyTemplate.decode(encoded), !bytes.isEmpty,
+            let path = String(validating: bytes, as: UTF8.self)
         else { throw ConfigurationError("the URL's \(name) is not a path") }
         return path
     }

@@ -39,4 +39,9 @@ struct LDAPFault: Error, CustomStringConvertible {
         let text = String(cString: ldap_err2string(code))
         description = "\(step): \(text)" + (detail.isEmpty ? "" : " (\(detail))")
     }
+
+    /// The same, with the server it is about.
+    func at(_ server: LDAPServer) -> LDAPFault {
+        LDAPFault(kind, "\(server): \(description)")
+    }
 }

@@ -33,7 +33,9 @@ struct LDAPPopmap: Popmap {
         do {
             let (entry, more) = try ask(key, by: deadline)
             guard let entry else { return .notFound }
-            if more { log.warning("several entries match a key; the first is used: \(String(decoding: key, as: UTF8.self))") }
+            if more {
+                log.warning("several entries match a key; the first is used: \(String(decoding: key, as: UTF8.self))")
+            }
             guard let value = entry.value else { return .notFound }
             return .found(value)
         } catch {
@@ -59,7 +61,8 @@ struct LDAPPopmap: Popmap {
             let hasOther = directory.location.servers.count > 1 || restsAfter.remaining == 0
             do {
                 return try ask(session, key, by: deadline.part(of: hasOther ? 2 : 1))
-            } catch where error.kind == .unreachable && deadline.remaining > 0 {
+            } catch {
+                guard error.kind == .unreachable, deadline.remaining > 0 else { throw error }
                 log.debug("the connection is given up: \(error)")
             }
         }
@@ -73,7 +76,7 @@ struct LDAPPopmap: Popmap {
                 log.debug("connected to \(server)")
                 return try ask(session, key, by: part)
             } catch {
-                last = LDAPFault(error.kind, "\(server): \(error)")
+                last = error
             }
             guard last.kind == .unreachable else { break }
             servers.removeFirst()
@@ -95,7 +98,7 @@ struct LDAPPopmap: Popmap {
             return answer
         } catch {
             if error.kind != .unreachable { keep(session) }
-            throw error
+            throw error.at(session.server)
         }
     }
 

@@ -9,6 +9,8 @@ final class LDAPSession {
     /// Entries asked for: one is used, and a second tells that the filter is ambiguous.
     private static let entryLimit: Int32 = 2
 
+    /// The server, for the log.
+    let server: LDAPServer
     private let handle: OpaquePointer
     /// Whom the connection is logged in as; nil where it is not.
     private var boundAs: [UInt8]?
@@ -24,6 +26,7 @@ final class LDAPSession {
             throw LDAPFault(code, during: "preparing the connection")
         }
         handle = made
+        self.server = server
         var version = version
         ldap_set_option(handle, LDAP_OPT_PROTOCOL_VERSION, &version)
         ldap_chase_no_referrals(handle)
@@ -38,14 +41,18 @@ final class LDAPSession {
     static func open(
         _ server: LDAPServer, of location: LDAPLocation, with dialer: Dialer, by deadline: Deadline
     ) throws(LDAPFault) -> LDAPSession {
-        let descriptor = try dialer.connect(to: server, by: deadline)
-        let session = try LDAPSession(descriptor, to: server, version: location.version)
-        if server.scheme == .ldaps || location.extensions.startTLS {
-            try session.secure(location.extensions, by: deadline)
-            // The library has made the socket a blocking one, on which half a message would hold up the lookup.
-            _ = linux_fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        do {
+            let descriptor = try dialer.connect(to: server, by: deadline)
+            let session = try LDAPSession(descriptor, to: server, version: location.version)
+            if server.scheme == .ldaps || location.extensions.startTLS {
+                try session.secure(location.extensions, by: deadline)
+                // The library has made the socket a blocking one, on which half a message would hold up the lookup.
+                _ = linux_fcntl(descriptor, F_SETFL, O_NONBLOCK)
+            }
+            return session
+        } catch {
+            throw error.at(server)
         }
-        return session
     }
 
     private func secure(_ extensions: LDAPExtensions, by deadline: Deadline) throws(LDAPFault) {
@@ -54,7 +61,9 @@ final class LDAPSession {
             let code = ldap_start_tls(handle, nil, nil, &message)
             guard code == LDAP_SUCCESS else { throw LDAPFault(code, during: "StartTLS") }
             let (result, detail) = try wait(for: message, "StartTLS", by: deadline).result
-            guard result == LDAP_SUCCESS else { throw LDAPFault(.unreachable, "StartTLS: \(Self.text(result, detail))") }
+            guard result == LDAP_SUCCESS else {
+                throw LDAPFault(.unreachable, "StartTLS: \(Self.text(result, detail))")
+            }
         }
         inheritTLSOptions()
         for (option, path) in [
@@ -73,7 +82,11 @@ final class LDAPSession {
         if limit.tv_sec == 0, limit.tv_usec == 0 { limit.tv_usec = 1000 }
         ldap_set_option(handle, LDAP_OPT_NETWORK_TIMEOUT, &limit)
         let code = ldap_install_tls(handle)
-        guard code == LDAP_SUCCESS else { throw LDAPFault(.unreachable, "TLS: \(Self.text(code, diagnosis))") }
+        // With GnuTLS the library does not tell these apart.
+        let why = "the handshake failed, or the certificate is not of a known authority, or is for another name"
+        guard code == LDAP_SUCCESS else {
+            throw LDAPFault(.unreachable, "TLS: \(code == LDAP_CONNECT_ERROR ? why : Self.text(code, ""))")
+        }
     }
 
     /// A handle has the numbers of ldap.conf(5) from the beginning, but not its file names.
@@ -146,14 +159,6 @@ final class LDAPSession {
         var code: Int32 = 0
         ldap_get_option(handle, LDAP_OPT_RESULT_CODE, &code)
         throw LDAPFault(code < 0 ? code : LDAP_SERVER_DOWN, during: step)
-    }
-
-    /// What the library has to say about its last failure.
-    private var diagnosis: String {
-        var text: UnsafeMutablePointer<CChar>?
-        guard ldap_get_option(handle, LDAP_OPT_DIAGNOSTIC_MESSAGE, &text) == LDAP_OPT_SUCCESS, let text else { return "" }
-        defer { ldap_memfree(text) }
-        return String(cString: text)
     }
 
     private static func text(_ code: Int32, _ detail: String) -> String {
