@@ -21,6 +21,7 @@ let package = Package(
     products: [
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
+        .executable(name: "perdition-map-ldap", targets: ["MapLDAP"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
     ],
@@ -35,6 +36,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CLDAP", path: "Sources/C/LDAP", providers: [.apt(["libldap2-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
@@ -57,6 +59,9 @@ let package = Package(
         .executableTarget(
             name: "MapGDBM", dependencies: ["GDBM", "Lookup", "Provider", arguments], swiftSettings: rules),
         .executableTarget(
+            name: "MapLDAP",
+            dependencies: ["CLDAP", "CLinux", "Lookup", "Loop", "Provider", arguments, logging], swiftSettings: rules),
+        .executableTarget(
             name: "AuthPAM",
             dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
             swiftSettings: rules),
@@ -71,7 +76,8 @@ let package = Package(
         .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
-            name: "MapTests", dependencies: ["GDBM", "Lookup", "Loop", "CLinux"], exclude: ["holder.py"],
+            name: "MapTests", dependencies: ["GDBM", "Lookup", "Loop", "MapLDAP", "Provider", "CLinux"],
+            exclude: ["holder.py", "LDAP/original.py", "LDAP/setup"],
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],
