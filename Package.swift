@@ -21,6 +21,7 @@ let package = Package(
     products: [
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
+        .executable(name: "perdition-map-ldap", targets: ["MapLDAP"]),
         .executable(name: "perdition-map-mysql", targets: ["MapMySQL"]),
         .executable(name: "perdition-map-postgres", targets: ["MapPostgres"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
@@ -37,6 +38,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CLDAP", path: "Sources/C/LDAP", providers: [.apt(["libldap2-dev"])]),
         .systemLibrary(
             name: "CMariaDB", path: "Sources/C/MariaDB", pkgConfig: "libmariadb",
             providers: [.apt(["libmariadb-dev"])]),
@@ -64,6 +66,9 @@ let package = Package(
         .executableTarget(
             name: "MapGDBM", dependencies: ["GDBM", "Lookup", "Provider", arguments], swiftSettings: rules),
         .executableTarget(
+            name: "MapLDAP",
+            dependencies: ["CLDAP", "CLinux", "Lookup", "Loop", "Provider", arguments, logging], swiftSettings: rules),
+        .executableTarget(
             name: "MapMySQL", dependencies: ["CMariaDB", "Lookup", "Provider", "SQL", arguments], swiftSettings: rules),
         .executableTarget(
             name: "MapPostgres", dependencies: ["CLinux", "CPQ", "Provider", "SQL", arguments], swiftSettings: rules),
@@ -83,8 +88,13 @@ let package = Package(
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
             name: "MapTests",
-            dependencies: ["GDBM", "Lookup", "Loop", "CLinux", "MapMySQL", "MapPostgres", "Provider", "SQL"],
-            exclude: ["holder.py", "MySQL/setup", "Postgres/setup", "SQL/original.py", "SQL/server.py"],
+            dependencies: [
+                "GDBM", "Lookup", "Loop", "CLinux", "MapLDAP", "MapMySQL", "MapPostgres", "Provider", "SQL",
+            ],
+            exclude: [
+                "holder.py", "LDAP/original.py", "LDAP/setup", "MySQL/setup", "Postgres/setup", "SQL/original.py",
+                "SQL/server.py",
+            ],
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],
