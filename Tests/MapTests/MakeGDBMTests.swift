@@ -1,6 +1,7 @@
 import CLinux
 import Foundation
 import GDBM
+import PopmapFile
 import Testing
 
 /// makegdbm beside the original's: each reads what the other wrote.
