@@ -23,7 +23,9 @@ let package = Package(
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "perdition-map-regex", targets: ["MapRegex"]),
+        .executable(name: "perdition-map-bdb", targets: ["MapBDB"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
+        .executable(name: "makebdb", targets: ["MakeBDB"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -36,6 +38,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CBDB", path: "Sources/C/BDB", providers: [.apt(["libdb-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
@@ -49,6 +52,7 @@ let package = Package(
         .target(name: "QuotedText", swiftSettings: rules),
         .target(name: "PopmapFile", dependencies: ["CLinux"], swiftSettings: rules),
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux", "PopmapFile"], swiftSettings: rules),
+        .target(name: "BDB", dependencies: ["CBDB", "CLinux", "PopmapFile"], swiftSettings: rules),
         .target(name: "Authentication", dependencies: ["Lookup"], swiftSettings: rules),
         .target(
             name: "Proxy",
@@ -60,7 +64,10 @@ let package = Package(
         // The programs.
         .executableTarget(name: "Perdition", dependencies: ["Proxy"], swiftSettings: rules),
         .executableTarget(
-            name: "MapGDBM", dependencies: ["GDBM", "Lookup", "PopmapFile", "Provider", arguments], swiftSettings: rules),
+            name: "MapGDBM", dependencies: ["GDBM", "Lookup", "PopmapFile", "Provider", arguments], swiftSettings: rules
+        ),
+        .executableTarget(
+            name: "MapBDB", dependencies: ["BDB", "Lookup", "PopmapFile", "Provider", arguments], swiftSettings: rules),
         .executableTarget(
             name: "MapRegex",
             dependencies: ["CLinux", "Lookup", "PopmapFile", "Provider", "QuotedText", arguments, logging],
@@ -69,6 +76,7 @@ let package = Package(
             name: "AuthPAM",
             dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
             swiftSettings: rules),
+        .executableTarget(name: "MakeBDB", dependencies: ["BDB", "PopmapFile", arguments], swiftSettings: rules),
         .executableTarget(name: "MakeGDBM", dependencies: ["GDBM", "PopmapFile", arguments], swiftSettings: rules),
 
         // Values first, then the loop over socket pairs, then real clients against real servers.
@@ -80,8 +88,9 @@ let package = Package(
         .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
-            name: "MapTests", dependencies: ["GDBM", "MapRegex", "PopmapFile", "QuotedText", "Lookup", "Loop", "CLinux"],
-            exclude: ["Files/original.py", "Regex/setup", "holder.py"],
+            name: "MapTests",
+            dependencies: ["BDB", "GDBM", "MapRegex", "PopmapFile", "QuotedText", "Lookup", "Loop", "CLinux"],
+            exclude: ["Files/original.py", "BDB/setup", "Regex/setup", "holder.py"],
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],

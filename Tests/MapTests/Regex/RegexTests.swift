@@ -36,7 +36,8 @@ struct RegexTests {
         ("a: h # c\n", "a", .found("h")), ("a: h#c\n", "a", .found("h")), ("a\\#: h\n", "a#", .found("h")),
         ("a: 'h i'\n", "a", .found("h i")), ("a: h i\n", "a", .found("h")), ("ab\\\nc: h\n", "abc", .found("h")),
         ("# x \\\na: h\n", "a", .notFound), ("a: h\r\nb: i\r\n", "b", .found("i")), ("\n \n\ta: h\n", "a", .found("h")),
-        ("a : h\n", "a", .found("h")), ("a:h\nb: i\n", "b", .found("i")), ("a: ''\na: h\n", "a", .found("h")), (".*: h\n", "", .notFound),
+        ("a : h\n", "a", .found("h")), ("a:h\nb: i\n", "b", .found("i")), ("a: ''\na: h\n", "a", .found("h")),
+        (".*: h\n", "", .notFound),
         ("^: h\n", "joe", .found("h")), (".: h\n", "a\0b", .permanent("a key with a NUL byte cannot be matched")),
         ("", "a", .notFound),
     ]
