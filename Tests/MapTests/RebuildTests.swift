@@ -152,7 +152,8 @@ struct RebuildTests {
         let writer = try Program(kind.originalMaker, ["map.db"], in: scratch.path, input: scratch.file("feed"))
         defer { writer.stop() }
         try await eventually("the truncation") {
-            ((try? FileManager.default.attributesOfItem(atPath: scratch.file("map.db"))[.size] as? Int) ?? nil) == kind.emptySize
+            ((try? FileManager.default.attributesOfItem(atPath: scratch.file("map.db"))[.size] as? Int) ?? nil)
+                == kind.emptySize
         }
         #expect(try scratch.ask("user7") == .found("user7@v0"))
         #expect(try scratch.ask("nobody") == .notFound)
