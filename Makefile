@@ -17,9 +17,10 @@ SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
-PROVIDERS = perdition-map-gdbm
+PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-postgres \
+            perdition-map-regex
 HELPERS   = perdition-auth-pam
-TOOLS     = makegdbm
+TOOLS     = makegdbm makebdb
 MAN       = $(wildcard docs/man/*.[1-9])
 
 # What Debian calls the things we need: to build, to show it (make run), to test it.

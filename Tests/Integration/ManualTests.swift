@@ -3,7 +3,9 @@ import Testing
 
 /// The manual pages of providers, helpers and tools say what the programs say of themselves.
 @Suite(.staged) struct ManualTests {
-    @Test(arguments: ["perdition-map-gdbm", "perdition-auth-pam", "makegdbm"])
+    @Test(arguments: [
+        "perdition-map-gdbm", "perdition-map-bdb", "perdition-map-regex", "perdition-auth-pam", "makegdbm", "makebdb",
+    ])
     func everyOptionIsInThePage(program: String) throws {
         let (status, help) = try ChildProcess.run("\(Programs.binaries)/\(program)", ["--help"])
         #expect(status == 0)
