@@ -118,7 +118,7 @@ def pairs(place, theirs, front, rounds, quick, trouble):
             proxy.wait_for(proxy.port)
             return measure(proxy)
 
-    count, fetches, sessions = (300, 4, 200) if quick else (800 if front.tls else 2000, 16, 4000)
+    count, fetches, sessions = (300, 4, 1000) if quick else (800 if front.tls else 2000, 16, 4000)
     with ALL["ours"].start(place, front) as proxy:
         proxy.wait_for(proxy.port)
         work.logins(place, proxy, front, 200, 64, trouble)

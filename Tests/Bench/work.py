@@ -5,7 +5,6 @@ import time
 from tools import Load, settle
 
 
-
 class Trouble:
     """Failed sessions, told at the end: a fast refusal is not a fast login."""
 
