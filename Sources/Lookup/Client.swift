@@ -5,12 +5,14 @@ public import Loop
 ///
 /// A few connections are opened as they are needed, and kept. Requests go out at once, to the connection with the fewest
 /// under way, and replies come back in order. What a lost connection leaves unanswered is asked again on another one
-/// until its deadline: a provider that dies and is started again costs nobody a login.
+/// until its deadline: a provider that dies and is started again costs nobody a login. A connection that stays silent
+/// for most of that time is given up early enough for another try; where all do, the provider's `Pulse` is told.
 public final class Client {
     /// A lookup that has not been answered.
     struct Pending {
         let key: [UInt8]
         /// Milliseconds on the loop's clock.
+        let asked: UInt64
         let deadline: UInt64
         let continuation: UnsafeContinuation<Answer, Never>
     }
@@ -21,6 +23,7 @@ public final class Client {
     let path: String
     let map: [UInt8]
     let thread: LoopThread
+    let pulse: Pulse
     private let deadline: UInt64
     private let limit: Int
     private var connections: [ClientConnection] = []
@@ -40,13 +43,15 @@ public final class Client {
     ///   - map: the name of the map, the first word of each request.
     ///   - milliseconds: the time after which a lookup is given up.
     ///   - connections: how many there are at most.
+    ///   - pulse: what the clients of all loops know of this provider; nil for one that nobody else asks.
     ///   - thread: the loop of the caller; everything here is called on it.
     public init(
         path: String, map: String = "popmap", deadline milliseconds: UInt64 = 5000, connections: Int = 4,
-        on thread: LoopThread
+        pulse: Pulse? = nil, on thread: LoopThread
     ) {
         self.path = path
         self.map = Array(map.utf8)
+        self.pulse = pulse ?? Pulse(patience: milliseconds / 5 * 3) { _ in }
         deadline = milliseconds
         self.limit = max(1, connections)
         self.thread = thread
@@ -59,8 +64,8 @@ public final class Client {
         return await withUnsafeContinuation { continuation in
             // The loop's time is that of its last wake-up; a deadline counts from now.
             let now = LoopThread.clock()
-            place(Pending(key: key, deadline: now &+ deadline, continuation: continuation), now)
-            wake(at: now &+ deadline)
+            place(Pending(key: key, asked: now, deadline: now &+ deadline, continuation: continuation), now)
+            wake(at: now &+ min(deadline, pulse.patience))
         }
     }
 
@@ -93,7 +98,7 @@ public final class Client {
             wake(at: retryAt)
             return
         }
-        connection.ask(pending)
+        connection.ask(pending, now)
     }
 
     /// The connection with the fewest lookups under way; a new one where all have some and there may be more.
@@ -126,6 +131,7 @@ public final class Client {
     /// A reply came: the provider is well.
     func answered() {
         pause = Self.backoff.lowerBound
+        pulse.answered(thread.now)
     }
 
     /// A connection is gone. What it left unanswered is asked again, ahead of what waits.
@@ -148,7 +154,7 @@ public final class Client {
         // A connection may be lost in `ask`, which puts its lookups back here: so not more than wait now.
         for _ in 0..<waiting.count {
             guard let connection = freest(now), let pending = waiting.popFirst() else { return }
-            connection.ask(pending)
+            connection.ask(pending, now)
         }
     }
 
@@ -169,7 +175,14 @@ public final class Client {
         for pending in waiting { wake(at: pending.deadline) }
         for connection in connections {
             if let deadline = connection.deadline { wake(at: deadline) }
+            if let silence = connection.silence { wake(at: silence &+ pulse.patience) }
         }
+        if let asked { wake(at: max(asked &+ pulse.patience, LoopThread.clock() &+ pulse.interval)) }
+    }
+
+    /// Since when the oldest lookup has waited.
+    private var asked: UInt64? {
+        (connections.compactMap(\.asked) + waiting.map(\.asked)).min()
     }
 }
 
@@ -182,8 +195,9 @@ extension Client: TimerTarget {
             pending.continuation.resume(returning: .temporary(failure))
         }
         waiting.removeAll { $0.deadline <= now }
+        if let asked { pulse.check(asked: asked, now: now) }
         // A connection whose provider is stuck is of no use to those behind: they are asked again elsewhere.
-        for connection in connections where connection.deadline.map({ $0 <= now }) ?? false {
+        for connection in connections where isStuck(connection, now) {
             connections.removeAll { $0 === connection }
             for pending in connection.close() {
                 if pending.deadline <= now {
@@ -195,5 +209,10 @@ extension Client: TimerTarget {
         }
         placeWaiting(now)
         schedule()
+    }
+
+    private func isStuck(_ connection: ClientConnection, _ now: UInt64) -> Bool {
+        connection.deadline.map { $0 <= now } ?? false
+            || connection.silence.map { $0 &+ pulse.patience <= now } ?? false
     }
 }

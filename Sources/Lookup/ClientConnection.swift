@@ -16,6 +16,8 @@ final class ClientConnection {
     private var sent = 0
     /// Whether any reply has come.
     private var fruitful = false
+    /// When the last reply came, or the first request without one was sent.
+    private var lastReply: UInt64 = 0
 
     /// Connects, which a Unix socket does at once or not at all.
     /// - Throws: `Errno`; `EAGAIN` where the provider's queue is full.
@@ -38,8 +40,15 @@ final class ClientConnection {
     /// The deadline that comes first; lookups asked a second time may stand behind younger ones.
     var deadline: UInt64? { pending.lazy.map(\.deadline).min() }
 
+    /// When the oldest of the lookups under way was asked first.
+    var asked: UInt64? { pending.lazy.map(\.asked).min() }
+
+    /// Since when a reply is due and none has come; nil where none is due.
+    var silence: UInt64? { pending.isEmpty ? nil : lastReply }
+
     /// Sends a request, behind those that wait.
-    func ask(_ lookup: Client.Pending) {
+    func ask(_ lookup: Client.Pending, _ now: UInt64) {
+        if pending.isEmpty { lastReply = now }
         pending.append(lookup)
         Wire.append(map: client.map, key: lookup.key, to: &output)
         flush()
@@ -95,6 +104,7 @@ final class ClientConnection {
                     return false
                 }
                 fruitful = true
+                lastReply = channel.thread.now
                 lookup.continuation.resume(returning: Wire.answer(payload))
                 client.answered()
             }

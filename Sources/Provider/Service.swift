@@ -21,11 +21,11 @@ public enum Service {
         for signal in [SIGHUP, SIGTERM, SIGINT] { sigaddset(&signals, signal) }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
 
+        let mapOption = options.takeMapOption()
         let sink = try startLog(options)
         let configuration: Map.Configuration
         do {
-            configuration = try Map.configuration(
-                options.takeMapOption(), patience: Int(options.lookupTimeout * 1000))
+            configuration = try Map.configuration(mapOption, patience: Int(options.lookupTimeout * 1000))
         } catch {
             throw refusal(error.description, sink)
         }
