@@ -10,7 +10,7 @@ final class ClientConnection {
 
     private unowned let client: Client
     private let channel: Channel
-    private var pending = Deque<Client.Pending>()
+    private var pending = Deque<PendingLookup>()
     private var input = Netstring(limit: Limits.reply)
     private var output: [UInt8] = []
     private var sent = 0
@@ -34,28 +34,45 @@ final class ClientConnection {
         channel.handler = self
     }
 
-    /// Lookups under way.
+    /// Whether it gets no more lookups.
+    var isRetired = false
+
+    /// Replies that are due, for lookups that were given up as well.
     var count: Int { pending.count }
 
+    /// Lookups that wait for a reply on it.
+    var unanswered: some Sequence<PendingLookup> { pending.lazy.filter { !$0.isDone } }
+
     /// The deadline that comes first; lookups asked a second time may stand behind younger ones.
-    var deadline: UInt64? { pending.lazy.map(\.deadline).min() }
+    var deadline: UInt64? { unanswered.map(\.deadline).min() }
 
     /// When the oldest of the lookups under way was asked first.
-    var asked: UInt64? { pending.lazy.map(\.asked).min() }
+    var asked: UInt64? { unanswered.map(\.asked).min() }
 
     /// Since when a reply is due and none has come; nil where none is due.
     var silence: UInt64? { pending.isEmpty ? nil : lastReply }
 
     /// Sends a request, behind those that wait.
-    func ask(_ lookup: Client.Pending, _ now: UInt64) {
+    func ask(_ lookup: PendingLookup, _ now: UInt64) {
         if pending.isEmpty { lastReply = now }
         pending.append(lookup)
         Wire.append(map: client.map, key: lookup.key, to: &output)
         flush()
     }
 
+    /// Answers those whose deadline has come; their replies stay due.
+    /// - Returns: whether there were any.
+    func giveUp(_ now: UInt64) -> Bool {
+        var isLate = false
+        for lookup in pending where lookup.deadline <= now && !lookup.isDone {
+            lookup.answer(.temporary("the map did not answer in time"))
+            isLate = true
+        }
+        return isLate
+    }
+
     /// Closes the connection and hands over what is unanswered.
-    func close() -> Deque<Client.Pending> {
+    func close() -> Deque<PendingLookup> {
         channel.close()
         defer { pending = [] }
         return pending
@@ -105,14 +122,15 @@ final class ClientConnection {
                 }
                 fruitful = true
                 lastReply = channel.thread.now
-                lookup.continuation.resume(returning: Wire.answer(payload))
-                client.answered()
+                lookup.answer(Wire.answer(payload))
+                client.answered(self)
+                if channel.isClosed { return false }
             }
             return true
         } catch {
             // The place of the next reply is unknown: this lookup fails, those behind it are asked again.
             if let lookup = pending.popFirst() {
-                lookup.continuation.resume(returning: .temporary("the map provider's answer cannot be read: \(error)"))
+                lookup.answer(.temporary("the map provider's answer cannot be read: \(error)"))
             }
             client.lost(self, fruitful: true, "the map provider's answer cannot be read: \(error)")
             return false
