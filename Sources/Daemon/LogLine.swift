@@ -22,6 +22,18 @@ struct LogLine: ~Copyable {
         }
     }
 
+    /// Copies the longest beginning that is printable ASCII and has room.
+    /// - Returns: how many bytes that were.
+    private mutating func copy(printable source: UnsafeBufferPointer<UInt8>) -> Int {
+        let limit = min(source.count, room)
+        var length = 0
+        while length < limit, source[length] >= 32, source[length] < 127 { length += 1 }
+        let target = UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[count...]))
+        target.copyMemory(from: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: source[..<length])))
+        count += length
+        return length
+    }
+
     /// Appends a number in decimal.
     mutating func append(decimal number: Int32) {
         var place: UInt32 = 1
@@ -44,6 +56,8 @@ struct LogLine: ~Copyable {
     private mutating func append(escaping source: UnsafeBufferPointer<UInt8>) {
         var index = 0
         while index < source.count {
+            index += copy(printable: UnsafeBufferPointer(rebasing: source[index...]))
+            guard index < source.count else { return }
             let byte = source[index]
             if byte < 32 || byte == 127 {
                 guard append(escape: byte) else { return }

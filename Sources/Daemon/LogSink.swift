@@ -3,7 +3,7 @@ internal import Glibc
 public import Logging
 internal import Synchronization
 
-/// The open end of a log: every thread may write to it, each line is one write(2) and stays whole.
+/// The open end of a log: every thread may write to it, and lines stay whole.
 public final class LogSink: Sendable {
     /// Where the lines go.
     public let destination: LogDestination
@@ -12,6 +12,7 @@ public final class LogSink: Sendable {
     private let name: [UInt8]
     private let owner: Identity?
     private let clock = Mutex(LogClock())
+    private let process = getpid()
 
     /// Opens the log.
     ///
@@ -65,13 +66,25 @@ public final class LogSink: Sendable {
             line.append(trusted: CollectionOfOne(UInt8(ascii: " ")))
             line.append(trusted: name)
             line.append(trusted: CollectionOfOne(UInt8(ascii: "[")))
-            line.append(decimal: getpid())
+            line.append(decimal: process)
             line.append(trusted: "]: ".utf8)
             line.append(text)
             line.end(with: UInt8(ascii: "\n"))
+            if linux_batch_append(descriptor, line.bytes.baseAddress, line.count) != 0 { return }
             // A full disk or a closed pipe must not end the program, and there is nobody left to tell.
             while Glibc.write(descriptor, line.bytes.baseAddress, line.count) < 0, linux_errno() == EINTR {}
         }
+    }
+
+    /// From now on the calling thread's lines wait until it calls ``flush()``: a thread that logs for many sessions
+    /// writes once for all of them. Lines for syslog do not wait.
+    public static func batchOnThisThread() {
+        _ = linux_batch_begin()
+    }
+
+    /// Writes the lines of this thread that wait.
+    public static func flush() {
+        linux_batch_flush()
     }
 
     /// Opens a file again, after logrotate(8) has moved it. When that fails, the old one stays in use.

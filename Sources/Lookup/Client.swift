@@ -3,8 +3,9 @@ public import Loop
 
 /// Asks a map provider on behalf of the sessions of one loop.
 ///
-/// A few connections are opened as they are needed, and kept. Requests go out at once, to the connection with the fewest
-/// under way, and replies come back in order. What a lost connection leaves unanswered is asked again on another one
+/// A few connections are opened as they are needed, and kept. Requests leave at the end of the loop's turn, those of one
+/// turn together as long as the map answers quickly, else each on the connection with the fewest under way. Replies
+/// come back in order. What a lost connection leaves unanswered is asked again on another one
 /// until its deadline: a provider that dies and is started again costs nobody a login.
 ///
 /// A connection that stays silent for most of that time is retired: what it owes is asked on another one as well, early
@@ -19,6 +20,10 @@ public final class Client {
     /// Milliseconds of silence after which nothing is expected from a connection any more. It is long, since a provider
     /// that works on a lookup would show no sign of life where its answer is not taken.
     static let longestSilence: UInt64 = 60_000
+    /// Milliseconds; while replies take less, requests of one turn share a connection, and one worker of the provider.
+    static let quick: UInt64 = 2
+    /// Most requests that do so.
+    static let company = 16
 
     let path: String
     let map: [UInt8]
@@ -37,6 +42,8 @@ public final class Client {
     private var retryAt: UInt64 = 0
     private var pause = backoff.lowerBound
     private var failure = "not connected"
+    /// How long replies took of late, in sixteenths of a millisecond.
+    private var age: UInt64 = 0
     private var closed = false
 
     /// A client that connects with its first lookup.
@@ -101,6 +108,11 @@ public final class Client {
 
     /// The connection with the fewest lookups under way; a new one where all have some and there may be more.
     private func freest(_ now: UInt64) -> ClientConnection? {
+        if age < Self.quick * 16,
+            let gathering = connections.first(where: { (1..<Self.company).contains($0.gathered) })
+        {
+            return gathering
+        }
         let best = connections.min { $0.count < $1.count }
         if let best, best.count == 0 || connections.count >= limit || now < retryAt { return best }
         return open(now) ?? best
@@ -127,9 +139,10 @@ public final class Client {
     // MARK: What connections report
 
     /// A reply came: the provider is well.
-    func answered(_ connection: ClientConnection) {
+    func answered(_ lookup: PendingLookup, on connection: ClientConnection) {
         pause = Self.backoff.lowerBound
         pulse.answered(thread.now)
+        age = age - age / 16 + (thread.now > lookup.asked ? min(thread.now - lookup.asked, 10_000) : 0)
         guard connection.isRetired, connection.count == 0 else { return }
         retired.removeAll { $0 === connection }
         _ = connection.close()
@@ -168,6 +181,8 @@ public final class Client {
         connections.removeAll { $0 === connection }
         connection.isRetired = true
         retired.append(connection)
+        // Whoever it was that is stuck must not take company along again.
+        age = max(age, Self.quick * 16)
         waiting.append(contentsOf: connection.unanswered)
     }
 

@@ -52,12 +52,16 @@ final class ClientConnection {
     /// Since when a reply is due and none has come; nil where none is due.
     var silence: UInt64? { pending.isEmpty ? nil : lastReply }
 
-    /// Sends a request, behind those that wait.
+    /// Requests of this turn of the loop, which leave together at its end.
+    private(set) var gathered = 0
+
+    /// Sends a request at the end of this turn, behind those that wait.
     func ask(_ lookup: PendingLookup, _ now: UInt64) {
         if pending.isEmpty { lastReply = now }
         pending.append(lookup)
         Wire.append(map: client.map, key: lookup.key, to: &output)
-        flush()
+        if gathered == 0 { client.thread.callAtTurnEnd(self) }
+        gathered += 1
     }
 
     /// Answers those whose deadline has come; their replies stay due.
@@ -123,7 +127,7 @@ final class ClientConnection {
                 fruitful = true
                 lastReply = channel.thread.now
                 lookup.answer(Wire.answer(payload))
-                client.answered(self)
+                client.answered(lookup, on: self)
                 if channel.isClosed { return false }
             }
             return true
@@ -135,6 +139,14 @@ final class ClientConnection {
             client.lost(self, fruitful: true, "the map provider's answer cannot be read: \(error)")
             return false
         }
+    }
+}
+
+extension ClientConnection: TurnTarget {
+    /// Everybody has asked.
+    func turnEnds() {
+        gathered = 0
+        if !channel.isClosed { flush() }
     }
 }
 

@@ -19,23 +19,64 @@ struct LoginRecord {
     /// What the program was started for.
     let protocolName: ProtocolName
 
-    private var names: String {
-        let authorization = authorization.map { "\"\($0)\"" } ?? "NONE"
-        return "authorisation_id=\(authorization) authentication_id=\"\(authentication)\""
+    /// Room for most lines, so that building one takes memory once.
+    private static let usualLength = 320
+
+    private func appendNames(to line: inout String) {
+        line += "authorisation_id="
+        if let authorization {
+            line += "\""
+            line += authorization
+            line += "\""
+        } else {
+            line += "NONE"
+        }
+        line += " authentication_id=\""
+        line += authentication
+        line += "\""
     }
 
     /// The line that programs wait for (manual, POP BEFORE SMTP).
     func authLine(_ status: String, password: String? = nil) -> String {
-        let shown = password.map { " passwd=\"\($0)\"" } ?? ""
-        return """
-            Auth: \(route) client-secure=\(clientSecurity.rawValue) \(names)\(shown) \
-            server="\(host ?? "(null)"):\(port ?? "(null)")" protocol=\(protocolName.logName) \
-            server-secure=\(serverSecurity.rawValue) status="\(status)"
-            """
+        var line = ""
+        line.reserveCapacity(Self.usualLength)
+        line += "Auth: "
+        line += route
+        line += " client-secure="
+        line += clientSecurity.rawValue
+        line += " "
+        appendNames(to: &line)
+        if let password {
+            line += " passwd=\""
+            line += password
+            line += "\""
+        }
+        line += " server=\""
+        line += host ?? "(null)"
+        line += ":"
+        line += port ?? "(null)"
+        line += "\" protocol="
+        line += protocolName.logName
+        line += " server-secure="
+        line += serverSecurity.rawValue
+        line += " status=\""
+        line += status
+        line += "\""
+        return line
     }
 
     /// The last line of a session.
     func closingLine(received: UInt64, sent: UInt64) -> String {
-        "Closing session: \(route) \(names) received=\(received) sent=\(sent)"
+        var line = ""
+        line.reserveCapacity(Self.usualLength)
+        line += "Closing session: "
+        line += route
+        line += " "
+        appendNames(to: &line)
+        line += " received="
+        line += String(received)
+        line += " sent="
+        line += String(sent)
+        return line
     }
 }

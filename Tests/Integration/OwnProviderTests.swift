@@ -32,7 +32,8 @@ import Testing
         let proxy = try Perdition(.imap4, ["-d", "--map_library", users.program, "--map_library_opt", users.file])
         #expect(try proxy.client().logIn(.imap4, within: 60) == Flavour.imap4.success)
         #expect(
-            try proxy.client().logIn(.imap4, "nobody", within: 60) == Flavour.imap4.refusal("Could not determine server"))
+            try proxy.client().logIn(.imap4, "nobody", within: 60)
+                == Flavour.imap4.refusal("Could not determine server"))
         unlink(users.file)
         let answer = try proxy.client().logIn(.imap4, within: 60)
         #expect(answer.hasPrefix("a NO [UNAVAILABLE] "), "\(answer)")
@@ -41,7 +42,8 @@ import Testing
     @Test func itDiesAndHangsAsAnyOther() throws {
         let server = try FakeServer.mail(.imap4, users: nil)
         let users = try Users(["joe:127.0.0.1:\(server.port)"])
-        let proxy = try Perdition(.imap4, ["--map_library", users.program, "--map_library_opt", users.file, "--map_timeout", "10"])
+        let proxy = try Perdition(
+            .imap4, ["--map_library", users.program, "--map_library_opt", users.file, "--map_timeout", "10"])
         func provider() -> ProcessEntry? {
             proxy.family.first { $0.executable.contains("python") }
         }

@@ -31,7 +31,8 @@ import Testing
         let proxy = try Perdition(
             .imap4,
             [
-                "-M", "\(Programs.mapLibrary), unix:\(running.socket),\(Programs.gdbmProvider.get())", "-m", maps[0].path,
+                "-M", "\(Programs.mapLibrary), unix:\(running.socket),\(Programs.gdbmProvider.get())", "-m",
+                maps[0].path,
                 "-m", maps[2].path,
             ])
         for (number, user) in ["joe", "ann", "eve"].enumerated() {
@@ -46,7 +47,9 @@ import Testing
 
     @Test func aMapThatCannotTellStopsTheSearch() throws {
         let server = try FakeServer.mail(.imap4, users: nil)
-        let (first, second) = (try Popmap(["ann:127.0.0.1:\(server.port)"]), try Popmap(["joe:127.0.0.1:\(server.port)"]))
+        let (first, second) = (
+            try Popmap(["ann:127.0.0.1:\(server.port)"]), try Popmap(["joe:127.0.0.1:\(server.port)"])
+        )
         let proxy = try proxy([first, second])
         #expect(try proxy.client().logIn(.imap4, "joe") == Flavour.imap4.success)
         rename(first.path, "\(first.path).away")

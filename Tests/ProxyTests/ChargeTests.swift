@@ -69,7 +69,8 @@ struct ChargeTests {
     @Test func aSilentProviderIsEndedOnce() {
         running(at: 1_000) { charge in
             #expect(charge.endIfStuck(lastAnswer: 9_000, patience: 3_000, now: 11_000) == nil, "it answered lately")
-            #expect(charge.endIfStuck(lastAnswer: 20_000, patience: 3_000, now: 11_000) == nil, "nobody knows the future")
+            #expect(
+                charge.endIfStuck(lastAnswer: 20_000, patience: 3_000, now: 11_000) == nil, "nobody knows the future")
             #expect(charge.endIfStuck(lastAnswer: 9_000, patience: 3_000, now: 12_000) != nil)
             #expect(charge.endIfStuck(lastAnswer: 9_000, patience: 3_000, now: 12_001) == nil, "others saw it, too")
         }

@@ -116,7 +116,8 @@ struct MapListTests {
             "3:ldap://h/o=a?u,h,p?sub?(uid=%s)?!BINDNAME=uid=p%2co=d.com,X-BINDPW=***"
         ),
         (
-            "libperditiondb_ldap.so.0", "ldap://h/????x-bindpw=ge,heim,!bindname=x", "ldap://h/????x-bindpw=***,!bindname=x"
+            "libperditiondb_ldap.so.0", "ldap://h/????x-bindpw=ge,heim,!bindname=x",
+            "ldap://h/????x-bindpw=***,!bindname=x"
         ),
         ("ldap", "ldap://h/????xbindpw=geheim", "***"), ("ldap", "ldap://u:geheim@h/", "***"),
         ("ldap", "ldap://h/?x-bindpw=geheim", "***"), ("ldap", "geheim", "***"),
@@ -131,7 +132,9 @@ struct MapListTests {
     @Test func theDumpShowsEachStringOnItsOwn() throws {
         let options = try parseOptions(["-M", "mysql,unix:/a,gdbm", "-m", "h:1:d:t:u:geheim", "-m", "/x"])
         let line = try #require(options.dumpLines.first)
-        #expect(line.contains(#"map_library="mysql,unix:/a,gdbm", map_library_opt="h:1:d:t:u:***", map_library_opt="/x", "#))
+        #expect(
+            line.contains(#"map_library="mysql,unix:/a,gdbm", map_library_opt="h:1:d:t:u:***", map_library_opt="/x", "#)
+        )
         let one = try parseOptions(["-M", "mysql", "-m", "geheim1:geheim2=3", "-m", "h:1:d:t:u:geheim:s"])
         #expect(one.dumpLines[0].contains(#"map_library_opt="h:1:d:t:u:***:s", "#))
         #expect(try parseOptions([]).dumpLines[0].contains(#"map_library_opt="", "#))
@@ -140,7 +143,8 @@ struct MapListTests {
     // MARK: The command line
 
     static let commandLines: [([String], [(Int, Int)])] = [
-        (["-m", "geheim"], [(2, 0)]), (["-mgeheim"], [(1, 2)]), (["-m=geheim"], [(1, 3)]), (["-qdm", "geheim"], [(2, 0)]),
+        (["-m", "geheim"], [(2, 0)]), (["-mgeheim"], [(1, 2)]), (["-m=geheim"], [(1, 3)]),
+        (["-qdm", "geheim"], [(2, 0)]),
         (["-qm=geheim", "-m", "geheim", "-F", "-"], [(1, 4), (3, 0)]),
         (["--map_library_opt", "geheim", "stray"], [(2, 0)]), (["--map_library_opt=geheim"], [(1, 18)]),
         (["-F", "-m", "-m", "geheim", "--nonsense"], [(4, 0)]), (["-m"], []), (["-M", "-mgeheim"], []),
@@ -157,7 +161,9 @@ struct MapListTests {
     }
 
     @Test func mistakesDoNotShowThem() {
-        for arguments in [["-m", "host=db", "password=geheim"], ["-mx", "--", "geheim"], ["-m", "geheim", "--nonsense"]] {
+        for arguments in [
+            ["-m", "host=db", "password=geheim"], ["-mx", "--", "geheim"], ["-m", "geheim", "--nonsense"],
+        ] {
             #expect { try parseOptions(arguments) } throws: { !"\($0)".contains("geheim") }
         }
         for line in ["map_library_opt=geheim", "m=geheim"] {

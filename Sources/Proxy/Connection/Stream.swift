@@ -109,8 +109,9 @@ final class Stream {
     }
 
     /// Writes what can be written at once.
-    func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        guard let tls else { return channel.send(bytes) }
+    /// - Parameter more: whether more, or the end, follows at once.
+    func write(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> IOResult {
+        guard let tls else { return channel.send(bytes, more: more) }
         var sent = 0
         while sent < bytes.count {
             switch tls.write(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {

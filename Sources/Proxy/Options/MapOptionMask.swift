@@ -52,7 +52,8 @@ enum MapOptionMask {
         var isSecret = false
         for item in parts[4].split(separator: ",", omittingEmptySubsequences: false) {
             let key = item.prefix { $0 != "=" }.drop { $0 == "!" || $0 == " " }.lowercased()
-            let isExtension = key.hasPrefix("bindname") || key.hasPrefix("x-") || key.hasPrefix("1.3.6.")
+            let isExtension =
+                key.hasPrefix("bindname") || key.hasPrefix("x-") || key.hasPrefix("1.3.6.")
                 || key == "starttls"
             if isExtension {
                 isSecret = mentionsSecret(key)

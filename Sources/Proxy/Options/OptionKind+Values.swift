@@ -1,7 +1,8 @@
 extension OptionKind {
     /// One value at one place, read by `read` and written by `show`.
     private static func value<Value: Sendable>(
-        _ valueName: String, _ path: Path<Value>, isNumber: Bool = false, action: Action = .set, show: @escaping @Sendable (Value) -> String,
+        _ valueName: String, _ path: Path<Value>, isNumber: Bool = false, action: Action = .set,
+        show: @escaping @Sendable (Value) -> String,
         read: @escaping @Sendable (String, OptionDeclaration) throws(Problem) -> Value
     ) -> OptionKind {
         OptionKind(

@@ -118,7 +118,8 @@ struct OptionParser {
             advice = "write it without dashes"
         } else if let sign = key.firstIndex(of: "=") {
             let name = key[..<sign]
-            if list.contains(where: { $0.kind.isSecret && ($0.name == name || $0.letter.map(String.init) == String(name)) }) {
+            let meant = list.first { $0.name == name || $0.letter.map(String.init) == String(name) }
+            if meant?.kind.isSecret == true {
                 shown = "\(name)=\(MapOptionMask.mark)"
             }
             advice = "write a blank instead of =, as in \(key[..<sign]) VALUE"

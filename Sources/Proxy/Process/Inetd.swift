@@ -45,7 +45,8 @@ final class Inetd {
                 sockets.append(made)
                 children.append(
                     try ChildProcess.start(
-                        made.provider(path, options, mapOptions: map.options, directory: directory, identity: identity)))
+                        made.provider(path, options, mapOptions: map.options, directory: directory, identity: identity))
+                )
                 mapSockets.append(made.path)
             }
         }
