@@ -22,6 +22,8 @@ let package = Package(
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
         .executable(name: "perdition-map-ldap", targets: ["MapLDAP"]),
+        .executable(name: "perdition-map-mysql", targets: ["MapMySQL"]),
+        .executable(name: "perdition-map-postgres", targets: ["MapPostgres"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
     ],
@@ -37,6 +39,10 @@ let package = Package(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
         .systemLibrary(name: "CLDAP", path: "Sources/C/LDAP", providers: [.apt(["libldap2-dev"])]),
+        .systemLibrary(
+            name: "CMariaDB", path: "Sources/C/MariaDB", pkgConfig: "libmariadb",
+            providers: [.apt(["libmariadb-dev"])]),
+        .systemLibrary(name: "CPQ", path: "Sources/C/PQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
@@ -48,6 +54,7 @@ let package = Package(
             swiftSettings: rules),
         .target(name: "TLS", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux"], swiftSettings: rules),
+        .target(name: "SQL", dependencies: ["CLinux", "Lookup", "Loop", "Provider", logging], swiftSettings: rules),
         .target(name: "Authentication", dependencies: ["Lookup"], swiftSettings: rules),
         .target(
             name: "Proxy",
@@ -61,6 +68,10 @@ let package = Package(
         .executableTarget(
             name: "MapLDAP",
             dependencies: ["CLDAP", "CLinux", "Lookup", "Loop", "Provider", arguments, logging], swiftSettings: rules),
+        .executableTarget(
+            name: "MapMySQL", dependencies: ["CMariaDB", "Lookup", "Provider", "SQL", arguments], swiftSettings: rules),
+        .executableTarget(
+            name: "MapPostgres", dependencies: ["CLinux", "CPQ", "Provider", "SQL", arguments], swiftSettings: rules),
         .executableTarget(
             name: "AuthPAM",
             dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
@@ -76,8 +87,14 @@ let package = Package(
         .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
-            name: "MapTests", dependencies: ["GDBM", "Lookup", "Loop", "MapLDAP", "Provider", "CLinux"],
-            exclude: ["holder.py", "LDAP/original.py", "LDAP/setup"],
+            name: "MapTests",
+            dependencies: [
+                "GDBM", "Lookup", "Loop", "CLinux", "MapLDAP", "MapMySQL", "MapPostgres", "Provider", "SQL",
+            ],
+            exclude: [
+                "holder.py", "LDAP/original.py", "LDAP/setup", "MySQL/setup", "Postgres/setup", "SQL/original.py",
+                "SQL/server.py",
+            ],
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],
