@@ -22,6 +22,7 @@ let package = Package(
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
+        .executable(name: "perdition-map-nis", targets: ["MapNIS"]),
         .executable(name: "perdition-map-regex", targets: ["MapRegex"]),
         .executable(name: "perdition-map-bdb", targets: ["MapBDB"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
@@ -39,6 +40,7 @@ let package = Package(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
         .systemLibrary(name: "CBDB", path: "Sources/C/BDB", providers: [.apt(["libdb-dev"])]),
+        .systemLibrary(name: "CNIS", path: "Sources/C/NIS", pkgConfig: "libnsl", providers: [.apt(["libnsl-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
@@ -69,6 +71,8 @@ let package = Package(
         .executableTarget(
             name: "MapBDB", dependencies: ["BDB", "Lookup", "PopmapFile", "Provider", arguments], swiftSettings: rules),
         .executableTarget(
+            name: "MapNIS", dependencies: ["CLinux", "CNIS", "Lookup", "Provider", arguments], swiftSettings: rules),
+        .executableTarget(
             name: "MapRegex",
             dependencies: ["CLinux", "Lookup", "PopmapFile", "Provider", "QuotedText", arguments, logging],
             swiftSettings: rules),
@@ -89,8 +93,8 @@ let package = Package(
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
             name: "MapTests",
-            dependencies: ["BDB", "GDBM", "MapRegex", "PopmapFile", "QuotedText", "Lookup", "Loop", "CLinux"],
-            exclude: ["Files/original.py", "BDB/setup", "Regex/setup", "holder.py"],
+            dependencies: ["BDB", "GDBM", "MapNIS", "MapRegex", "PopmapFile", "QuotedText", "Lookup", "Loop", "CLinux"],
+            exclude: ["Files/original.py", "BDB/setup", "NIS/setup", "Regex/setup", "holder.py"],
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],
