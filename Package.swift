@@ -93,7 +93,9 @@ let package = Package(
         .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
         .testTarget(
             name: "MapTests",
-            dependencies: ["BDB", "GDBM", "MapNIS", "MapRegex", "PopmapFile", "QuotedText", "Lookup", "Loop", "CLinux"],
+            dependencies: [
+                "BDB", "GDBM", "MapNIS", "MapRegex", "PopmapFile", "QuotedText", "Lookup", "Loop", "CLinux",
+            ],
             exclude: ["Files/original.py", "BDB/setup", "NIS/setup", "Regex/setup", "holder.py"],
             swiftSettings: rules),
         .testTarget(
