@@ -1,17 +1,18 @@
 import CGDBM
 import CLinux
 import Glibc
+public import PopmapFile
 
 /// An open GDBM database; closed when it is let go. It belongs to one thread at a time.
 ///
 /// Keys and values are bytes without a trailing NUL, as the original's makegdbm writes them.
-final class GDBMHandle {
+public final class GDBMHandle: PopmapDatabase {
     private let file: GDBM_FILE
 
     /// Opens a database to read, without a lock: a lock, however short, makes a writer of the moment fail.
     /// - Parameter path: a file that nobody changes while it is open.
-    /// - Throws: `GDBMError` where it is not a sound database.
-    init(reading path: String) throws(GDBMError) {
+    /// - Throws: `PopmapFileError` where it is not a sound database.
+    public init(reading path: String) throws(PopmapFileError) {
         guard let file = gdbm_open(path, 0, GDBM_READER | GDBM_NOLOCK | GDBM_CLOEXEC, 0, nil) else {
             throw Self.lastError
         }
@@ -25,8 +26,8 @@ final class GDBMHandle {
     private static let cachedBlocks = 256
 
     /// Makes an empty database, in place of whatever the file holds, locked against other writers.
-    /// - Throws: `GDBMError` where that cannot be.
-    init(creating path: String) throws(GDBMError) {
+    /// - Throws: `PopmapFileError` where that cannot be.
+    public init(creating path: String) throws(PopmapFileError) {
         guard let file = gdbm_open(path, 0, GDBM_NEWDB | GDBM_CLOEXEC, 0o644, nil) else { throw Self.lastError }
         self.file = file
     }
@@ -35,12 +36,26 @@ final class GDBMHandle {
         gdbm_close(file)
     }
 
-    private static var lastError: GDBMError {
+    private static var lastError: PopmapFileError {
         let code = gdbm_last_error()
         let system = linux_errno()
         var text = String(cString: gdbm_strerror(code))
         if gdbm_check_syserr(code) != 0, system != 0 { text += ": " + String(cString: strerror(system)) }
-        return GDBMError(text)
+        return PopmapFileError(text)
+    }
+
+    /// Reads the whole copy: truncated or half-written files often open well.
+    public static func check(_ path: String, copyOf identity: FileIdentity) throws(PopmapSnapshotFailure) {
+        do {
+            try GDBMHandle(reading: path).forEachKey { _ in }
+        } catch {
+            throw .broken(error)
+        }
+    }
+
+    /// Every GDBM writer locks the file from before it changes anything until all is written.
+    public static func isBeingWritten(_ descriptor: Int32, _ identity: FileIdentity) -> Bool {
+        identity.isLockedForWriting
     }
 
     private func with<Result>(_ bytes: [UInt8], _ body: (datum) -> Result) -> Result {
@@ -61,8 +76,8 @@ final class GDBMHandle {
     }
 
     /// The value of a key; nil where there is none.
-    /// - Throws: `GDBMError` where the database is broken.
-    func fetch(_ key: [UInt8]) throws(GDBMError) -> [UInt8]? {
+    /// - Throws: `PopmapFileError` where the database is broken.
+    public func fetch(_ key: [UInt8]) throws(PopmapFileError) -> [UInt8]? {
         let found = with(key) { unsafe gdbm_fetch(file, $0) }
         if unsafe found.dptr != nil { return Self.take(found) }
         guard Int(gdbm_last_error()) == GDBM_ITEM_NOT_FOUND else { throw Self.lastError }
@@ -70,8 +85,8 @@ final class GDBMHandle {
     }
 
     /// Calls with every key, in the order of the file.
-    /// - Throws: `GDBMError` where the database is broken, or not whole.
-    func forEachKey(_ body: ([UInt8]) -> Void) throws(GDBMError) {
+    /// - Throws: `PopmapFileError` where the database is broken, or not whole.
+    public func forEachKey(_ body: ([UInt8]) -> Void) throws(PopmapFileError) {
         var key = gdbm_firstkey(file)
         while unsafe key.dptr != nil {
             let next = gdbm_nextkey(file, key)
@@ -85,8 +100,8 @@ final class GDBMHandle {
 
     /// Adds a key that is new.
     /// - Returns: false where it is there already, which leaves it as it is.
-    /// - Throws: `GDBMError` where it cannot be written.
-    func insert(_ key: [UInt8], _ value: [UInt8]) throws(GDBMError) -> Bool {
+    /// - Throws: `PopmapFileError` where it cannot be written.
+    public func insert(_ key: [UInt8], _ value: [UInt8]) throws(PopmapFileError) -> Bool {
         switch with(key, { key in with(value) { unsafe gdbm_store(file, key, $0, GDBM_INSERT) } }) {
         case 0: return true
         case 1: return false
@@ -95,7 +110,7 @@ final class GDBMHandle {
     }
 
     /// Waits until all is on the disk.
-    func synchronize() throws(GDBMError) {
+    public func finish() throws(PopmapFileError) {
         guard gdbm_sync(file) == 0 else { throw Self.lastError }
     }
 }

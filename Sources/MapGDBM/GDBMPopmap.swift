@@ -1,5 +1,6 @@
 import GDBM
 import Lookup
+import PopmapFile
 import Provider
 
 /// The popmap in a GDBM file.
@@ -10,7 +11,7 @@ struct GDBMPopmap: Popmap {
     private let reader: GDBMReader
 
     static func configuration(_ options: String, patience: Int) -> GDBMSource {
-        let source = GDBMSource(path: options.isEmpty ? defaultPath : options)
+        let source = GDBMSource(path: options.isEmpty ? defaultPath : options, patience: patience)
         source.prepare()
         return source
     }

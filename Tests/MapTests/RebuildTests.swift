@@ -12,7 +12,7 @@ struct RebuildTests {
 
     init() throws {
         scratch = try Scratch()
-        try Tool.require(Tool.provider, Tool.makegdbm, Tool.originalMakegdbm)
+        for kind in FileKind.allCases { try Tool.require(kind.provider, kind.maker, kind.originalMaker) }
     }
 
     /// What lookups saw while something else went on.
@@ -83,9 +83,9 @@ struct RebuildTests {
     }
 
     /// Replaces the database several times under load, in whatever way.
-    private func rebuild(_ rounds: Int, _ replace: (Int) throws -> Void) async throws {
-        #expect(try scratch.run(Tool.makegdbm, ["map.db"], input: text(0)).status == 0)
-        let provider = try await scratch.startProvider(["-m", "map.db"])
+    private func rebuild(_ kind: FileKind, _ rounds: Int, _ replace: (Int) throws -> Void) async throws {
+        #expect(try scratch.run(kind.maker, ["map.db"], input: text(0)).status == 0)
+        let provider = try await scratch.startProvider(["-m", "map.db"], of: kind.provider)
         defer { provider.stop() }
         let load = try Load(scratch.file("socket"))
         for round in 1...rounds {
@@ -105,54 +105,60 @@ struct RebuildTests {
         #expect(provider.isRunning)
     }
 
-    @Test func withOurMakegdbm() async throws {
-        try await rebuild(5) {
-            let outcome = try scratch.run(Tool.makegdbm, ["map.db"], input: text($0))
+    @Test(arguments: FileKind.allCases)
+    func withOurTool(kind: FileKind) async throws {
+        try await rebuild(kind, 5) {
+            let outcome = try scratch.run(kind.maker, ["map.db"], input: text($0))
             #expect(outcome == Outcome(status: 0, output: "", errors: ""))
         }
     }
 
-    @Test func withTheOriginalsInPlace() async throws {
-        try await rebuild(5) {
-            let outcome = try scratch.run(Tool.originalMakegdbm, ["map.db"], input: text($0))
+    @Test(arguments: FileKind.allCases)
+    func withTheOriginalsInPlace(kind: FileKind) async throws {
+        try await rebuild(kind, 5) {
+            let outcome = try scratch.run(kind.originalMaker, ["map.db"], input: text($0))
             #expect(outcome == Outcome(status: 0, output: "", errors: ""))
         }
     }
 
-    @Test func withACopyInPlace() async throws {
-        try await rebuild(5) {
-            let made = try scratch.run(Tool.makegdbm, ["new.db"], input: text($0))
+    @Test(arguments: FileKind.allCases)
+    func withACopyInPlace(kind: FileKind) async throws {
+        try await rebuild(kind, 5) {
+            let made = try scratch.run(kind.maker, ["new.db"], input: text($0))
             let copied = try scratch.run("/bin/cp", ["new.db", "map.db"])
             #expect(made.status == 0 && copied.status == 0)
         }
     }
 
-    @Test func withAMomentWithoutAFile() async throws {
-        try await rebuild(5) {
-            let made = try scratch.run(Tool.makegdbm, ["new.db"], input: text($0))
+    @Test(arguments: FileKind.allCases)
+    func withAMomentWithoutAFile(kind: FileKind) async throws {
+        try await rebuild(kind, 5) {
+            let made = try scratch.run(kind.maker, ["new.db"], input: text($0))
             let moved = try scratch.run("/bin/sh", ["-c", "rm map.db; mv new.db map.db"])
             #expect(made.status == 0 && moved.status == 0)
         }
     }
 
-    @Test func lockedByAWriterItAnswersFromTheOldOne() async throws {
-        #expect(try scratch.run(Tool.makegdbm, ["map.db"], input: text(0)).status == 0)
-        let provider = try await scratch.startProvider(["-m", "map.db"])
+    @Test(arguments: FileKind.allCases)
+    func whileAWriterWaitsItAnswersFromTheOldOne(kind: FileKind) async throws {
+        #expect(try scratch.run(kind.maker, ["map.db"], input: text(0)).status == 0)
+        let provider = try await scratch.startProvider(["-m", "map.db"], of: kind.provider)
         defer { provider.stop() }
         #expect(try scratch.ask("user7") == .found("user7@v0"))
-        // The original waits for its input with the database locked and empty.
+        // The original waits for its input with the database empty, and in GDBM's case locked.
         #expect(mkfifo(scratch.file("feed"), 0o600) == 0)
         let feed = open(scratch.file("feed"), O_RDWR)
         defer { close(feed) }
-        let writer = try Program(Tool.originalMakegdbm, ["map.db"], in: scratch.path, input: scratch.file("feed"))
+        let writer = try Program(kind.originalMaker, ["map.db"], in: scratch.path, input: scratch.file("feed"))
         defer { writer.stop() }
         try await eventually("the truncation") {
-            ((try? FileManager.default.attributesOfItem(atPath: scratch.file("map.db"))[.size] as? Int) ?? nil) == 16384
+            ((try? FileManager.default.attributesOfItem(atPath: scratch.file("map.db"))[.size] as? Int) ?? nil)
+                == kind.emptySize
         }
         #expect(try scratch.ask("user7") == .found("user7@v0"))
         #expect(try scratch.ask("nobody") == .notFound)
         // One that has never seen it whole says that it does not know.
-        let query = try scratch.run(Tool.provider, ["-m", "map.db", "--query", "user7"])
+        let query = try scratch.run(kind.provider, ["-m", "map.db", "--query", "user7"])
         #expect(query.status == 75 && query.errors.contains("being rebuilt"))
     }
 }

@@ -40,6 +40,18 @@ enum Tool {
     }
 }
 
+/// The kinds of database files there are providers for.
+enum FileKind: CaseIterable {
+    case gdbm
+    case bdb
+
+    var provider: String { "\(Tool.products)/perdition-map-\(self)" }
+    var maker: String { "\(Tool.products)/make\(self)" }
+    var originalMaker: String { "/usr/bin/make\(self)" }
+    /// Bytes of a file that the original's tool has just made.
+    var emptySize: Int { self == .gdbm ? 16384 : 12288 }
+}
+
 /// A program that goes with the test.
 final class Program: @unchecked Sendable {
     private let process = Process()

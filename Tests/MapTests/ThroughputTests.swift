@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import GDBM
 import Lookup
+import PopmapFile
 import Synchronization
 import Testing
 

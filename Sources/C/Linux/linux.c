@@ -111,6 +111,8 @@ void linux_syslog(int priority, const char *text) { syslog(priority, "%s", text)
 
 int linux_fork(void) { return fork(); }
 
+int linux_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */); }
+
 int linux_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int linux_prctl(int option, unsigned long value) { return prctl(option, value, 0, 0, 0); }

@@ -329,7 +329,7 @@ struct DatabaseTests {
             ),
         ] {
             let outcome = try self.query(.postgres, options, "user1")
-            #expect(outcome == Outcome(status: 0, output: value + "\n", errors: ""), "\(options)")
+            #expect(outcome.output == value + "\n", "\(options): \(outcome.errors)")
         }
         for options in [
             "postgresql://a:geheim@[::1", "postgresql://a:geh eim@h/d", "postgresql://a:geheim@h/d?nosuch=1",
@@ -355,8 +355,9 @@ struct DatabaseTests {
         for rest in ["ca=\(server.file("otherca.pem"))", "tls=verify", "ca=/nonexistent"] {
             #expect(try status(rest) == 75, "\(rest)")
         }
-        #expect(try status("tls=verify ca=\(ca)", host: "127.1") == 75)
-        #expect(try status("tls=require", host: "127.1") == 0)
+        let other = kind == .mysql ? "127.1" : "other.invalid hostaddr=127.0.0.1"
+        #expect(try status("tls=verify ca=\(ca)", host: other) == 75)
+        #expect(try status("tls=require", host: other) == 0)
         // A user that the server lets in over TLS only.
         #expect(try status("tls=require", user: "tlsonly") == 0)
         #expect(try status("tls=off", user: "tlsonly") == 75)

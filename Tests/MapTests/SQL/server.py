@@ -179,6 +179,8 @@ class Server:
         null = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
+        # Who started us may wait for the end of what we have inherited.
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         try:
             watched = os.pidfd_open(pid)
             while os.path.exists(self.path("made")):

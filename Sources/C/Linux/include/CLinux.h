@@ -67,6 +67,9 @@ void linux_syslog(int priority, const char *text);
 /* fork is marked unavailable in Swift; only single-threaded programs here call it, to go into the background. */
 int linux_fork(void);
 
+/* memfd_create(2) is declared under _GNU_SOURCE only: a nameless file in memory, close-on-exec. */
+int linux_memory_file(const char *name);
+
 /* sys/pidfd.h is not in the Glibc module; readable when the process has ended. */
 int linux_pidfd(int pid);
 

@@ -2,10 +2,11 @@ import CLinux
 import Glibc
 
 /// What tells one state of a file from the next without reading it.
-struct FileIdentity: Equatable, Sendable {
+public struct FileIdentity: Equatable, Sendable {
     let device: UInt64
     let inode: UInt64
-    let size: Int64
+    /// Bytes.
+    public let size: Int64
     /// Nanoseconds since 1970 of the last change of content, and of content or attributes.
     let modified: Int64
     let changed: Int64
@@ -19,26 +20,35 @@ struct FileIdentity: Equatable, Sendable {
     }
 
     /// The state of the file at a path; nil, with `errno` set, where there is none to see.
-    init?(path: String) {
+    public init?(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         self.init(status)
     }
 
     /// The state of an open file.
-    init?(descriptor: Int32) {
+    public init?(descriptor: Int32) {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return nil }
         self.init(status)
     }
 
-    /// Whether a program holds the file locked for writing, as every GDBM writer does from before it changes anything
-    /// until all is written.
+    /// Nanoseconds since the file was changed in any way; nil where its stamps are from the future: this clock is not
+    /// the file's.
+    public var age: Int64? {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        let time = Int64(now.tv_sec) &* 1_000_000_000 &+ Int64(now.tv_nsec)
+        let age = time &- max(modified, changed)
+        return age < 0 ? nil : age
+    }
+
+    /// Whether a program holds the file locked with flock(2) for writing.
     ///
     /// The kernel's list is read, and no lock tried: a writer that starts in that moment would give up. The list knows
     /// inodes by the file system's own device number, which `stat` hides for some (btrfs, overlays: major number 0).
-    var isBeingWritten: Bool {
-        guard let list = Self.lockList() else { return false }
+    public var isLockedForWriting: Bool {
+        guard let list = try? FileContent.read("/proc/locks", limit: 16 << 20) else { return false }
         let major = (device >> 8 & 0xfff) | (device >> 32 & ~0xfff)
         let minor = (device & 0xff) | (device >> 12 & ~0xff)
         for line in list.split(separator: UInt8(ascii: "\n")) {
@@ -54,20 +64,5 @@ struct FileIdentity: Equatable, Sendable {
             }
         }
         return false
-    }
-
-    private static func lockList() -> [UInt8]? {
-        let descriptor = linux_open("/proc/locks", O_RDONLY | O_CLOEXEC, 0)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var list: [UInt8] = []
-        while list.count < 16 << 20 {
-            let chunk = [UInt8](unsafeUninitializedCapacity: 16384) { room, count in
-                count = max(0, unsafe read(descriptor, room.baseAddress, room.count))
-            }
-            if chunk.isEmpty { break }
-            list += chunk
-        }
-        return list
     }
 }

@@ -3,17 +3,17 @@ import Glibc
 
 /// Builds a database beside its place and puts it there in one step: readers see the old one or the new one.
 ///
-/// Where the directory may not be written to but the file may, it is rewritten in place, under the lock of GDBM.
-public final class GDBMWriter {
+/// Where the directory may not be written to but the file may, it is rewritten in place.
+public final class PopmapWriter<Database: PopmapDatabase> {
     private let target: String
     /// Where it is built; nil for in its place.
     private let draft: String?
-    private let handle: GDBMHandle
+    private let handle: Database
 
     /// Starts an empty database.
     /// - Parameter path: where it is to be; a symbolic link stays one, and what it names is replaced.
-    /// - Throws: `GDBMError` where nothing can be written there.
-    public init(path: String) throws(GDBMError) {
+    /// - Throws: `PopmapFileError` where nothing can be written there.
+    public init(path: String) throws(PopmapFileError) {
         var target = path
         if let resolved = realpath(path, nil) {
             target = String(cString: resolved)
@@ -28,16 +28,18 @@ public final class GDBMWriter {
             self.handle = handle
             self.draft = inPlace ? nil : draft
         } catch {
-            throw GDBMError("\(path): \(error)")
+            throw PopmapFileError("\(path): \(error)")
         }
     }
 
-    private static func create(_ draft: String, else target: String) throws(GDBMError) -> (GDBMHandle, inPlace: Bool) {
+    private static func create(_ draft: String, else target: String) throws(PopmapFileError) -> (
+        Database, inPlace: Bool
+    ) {
         do {
-            return (try GDBMHandle(creating: draft), false)
+            return (try Database(creating: draft), false)
         } catch {
             guard access(target, W_OK) == 0 else { throw error }
-            return (try GDBMHandle(creating: target), true)
+            return (try Database(creating: target), true)
         }
     }
 
@@ -47,15 +49,15 @@ public final class GDBMWriter {
 
     /// Adds a key that is new.
     /// - Returns: false where it is there already, which leaves it as it is.
-    /// - Throws: `GDBMError` where the disk is full, say.
-    public func insert(_ key: [UInt8], _ value: [UInt8]) throws(GDBMError) -> Bool {
+    /// - Throws: `PopmapFileError` where the disk is full, say.
+    public func insert(_ key: [UInt8], _ value: [UInt8]) throws(PopmapFileError) -> Bool {
         try handle.insert(key, value)
     }
 
     /// Puts the database into its place, with owner and permissions of the one that was there.
-    /// - Throws: `GDBMError`, and the one that was there stays.
-    public func finish() throws(GDBMError) {
-        try handle.synchronize()
+    /// - Throws: `PopmapFileError`, and the one that was there stays.
+    public func finish() throws(PopmapFileError) {
+        try handle.finish()
         guard let draft else { return }
         var old = stat()
         if stat(target, &old) == 0 {
@@ -69,8 +71,8 @@ public final class GDBMWriter {
         _ = Self.flush(slash.map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? ".")
     }
 
-    private func failure() -> GDBMError {
-        GDBMError("\(target): \(String(cString: strerror(linux_errno())))")
+    private func failure() -> PopmapFileError {
+        PopmapFileError("\(target): \(String(cString: strerror(linux_errno())))")
     }
 
     private static func flush(_ path: String) -> Bool {

@@ -8,13 +8,14 @@ import Synchronization
 /// - A changed one: a new copy, and everybody waits the moment it takes, so that answers are new once a rebuild is over.
 /// - One that is being rebuilt: the old copy.
 /// - One that is missing or broken: after a short wait, lest it is just being replaced, a failure.
-public final class GDBMSource: Sendable {
+public final class PopmapSource<Database: PopmapDatabase>: Sendable {
     private struct State {
-        var snapshot: GDBMSnapshot?
+        var snapshot: PopmapSnapshot<Database>?
         /// Whether the copy is to be replaced whatever the file looks like.
         var stale = false
-        /// The failure of the last try, and the state the file was in; nil where there was none.
-        var failure: GDBMError?
+        /// What the last try came to where there is no copy to answer from.
+        var failure: PopmapFileError?
+        /// The state of the file that the last try failed with; nil where there was none.
         var failed: FileIdentity?
         /// Since when tries fail, and when to try again though the file looks the same (milliseconds).
         var failing: UInt64 = 0
@@ -23,28 +24,36 @@ public final class GDBMSource: Sendable {
 
     /// How long lookups wait for a file to appear or to become whole, in milliseconds: where there was one a moment ago,
     /// the time between the steps of a script that replaces it on a busy machine.
-    private static let patience: UInt64 = 250
-    private static let replacementPatience: UInt64 = 1000
-    /// How long they wait for a rebuild to end where there is no older copy, in milliseconds: less than the proxy waits.
-    private static let rebuildPatience: UInt64 = 3000
+    private static var patience: UInt64 { 250 }
+    private static var replacementPatience: UInt64 { 1000 }
+    /// How long they wait for a rebuild to end where there is no older copy, in milliseconds.
+    private static var rebuildPatience: UInt64 { 3000 }
+    /// Nanoseconds without a change after which a rebuild is not about to end.
+    private static var stalled: Int64 { 1_000_000_000 }
     /// Milliseconds between tries.
-    private static let pause: UInt64 = 10
+    private static var pause: UInt64 { 10 }
 
     /// Path of the file.
     public let path: String
+    /// The longest wait of all, in milliseconds.
+    private let longest: UInt64
     private let state = Mutex(State())
 
     /// A source that reads nothing yet.
-    public init(path: String) {
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - patience: milliseconds a lookup may take; a quarter is left for reading.
+    public init(path: String, patience: Int = 5000) {
         self.path = path
+        longest = UInt64(max(0, patience)) * 3 / 4
     }
 
     /// Takes a first copy where the file is ready, so that a rebuild that begins now does not keep the first lookups
     /// waiting. What is wrong with the file is for lookups to say.
     public func prepare() {
         state.withLock { state in
-            do throws(GDBMSnapshot.Failure) {
-                state.snapshot = try GDBMSnapshot(of: path)
+            do throws(PopmapSnapshotFailure) {
+                state.snapshot = try PopmapSnapshot<Database>(of: path)
             } catch {
                 state.snapshot = nil
             }
@@ -52,7 +61,7 @@ public final class GDBMSource: Sendable {
     }
 
     /// Has the next lookup take a new copy even where the file looks unchanged, unless that was done since `known`.
-    func renew(_ known: GDBMSnapshot?) {
+    func renew(_ known: PopmapSnapshot<Database>?) {
         state.withLock { state in
             state.stale = state.stale || state.snapshot === known
             state.nextTry = 0
@@ -60,38 +69,48 @@ public final class GDBMSource: Sendable {
     }
 
     /// Whether a copy is the present state of the file, as far as one system call can tell.
-    func isCurrent(_ snapshot: GDBMSnapshot) -> Bool {
+    func isCurrent(_ snapshot: PopmapSnapshot<Database>) -> Bool {
         snapshot.settled && FileIdentity(path: path) == snapshot.identity
     }
 
     /// The copy to answer from.
-    /// - Throws: `GDBMError` where there is none, with the reason.
-    func current() throws(GDBMError) -> GDBMSnapshot {
-        let result: Result<GDBMSnapshot, GDBMError> = state.withLock { state in refresh(&state) }
+    /// - Throws: `PopmapFileError` where there is none, with the reason.
+    func current() throws(PopmapFileError) -> PopmapSnapshot<Database> {
+        let result: Result<PopmapSnapshot<Database>, PopmapFileError> = state.withLock { state in refresh(&state) }
         return try result.get()
     }
 
-    private func refresh(_ state: inout State) -> Result<GDBMSnapshot, GDBMError> {
+    private func refresh(_ state: inout State) -> Result<PopmapSnapshot<Database>, PopmapFileError> {
         while true {
             let now = Self.clock()
             let identity = FileIdentity(path: path)
-            if let failure = state.failure, state.failed == identity, now < state.nextTry { return .failure(failure) }
+            if state.failed == identity, now < state.nextTry {
+                if let failure = state.failure { return .failure(failure) }
+                if identity != nil, let snapshot = state.snapshot, !state.stale { return .success(snapshot) }
+            }
             if let snapshot = state.snapshot, !state.stale, snapshot.identity == identity,
                 snapshot.settled || now < state.nextTry
             {
                 return .success(snapshot)
             }
-            var wait = (until: Self.rebuildPatience, reason: GDBMError("\(path) is being rebuilt"))
+            var wait = (until: Self.rebuildPatience, reason: PopmapFileError("\(path) is being rebuilt"))
             var pause: UInt64 = 0
-            do throws(GDBMSnapshot.Failure) {
-                let snapshot = try GDBMSnapshot(of: path)
+            do throws(PopmapSnapshotFailure) {
+                let snapshot = try PopmapSnapshot<Database>(of: path)
                 // A copy of a file changed this very moment is good for now, and taken again when it is at rest.
-                state = State(snapshot: snapshot, nextTry: now &+ UInt64(GDBMSnapshot.tick / 1_000_000))
+                state = State(snapshot: snapshot, nextTry: now &+ UInt64(PopmapSnapshot<Database>.tick / 1_000_000))
                 return .success(snapshot)
             } catch {
                 switch error {
                 case .unsettled:
-                    if let snapshot = state.snapshot { return .success(snapshot) }
+                    if let snapshot = state.snapshot {
+                        // One that stays unfinished is not copied all the time; one just written may be whole now.
+                        if let age = identity?.age, age > Self.stalled {
+                            state.failed = identity
+                            state.nextTry = Self.clock() &+ 4 * (Self.clock() - now)
+                        }
+                        return .success(snapshot)
+                    }
                 case .broken(let reason):
                     wait = (state.snapshot == nil ? Self.patience : Self.replacementPatience, reason)
                     // A large file that is broken is not copied all the time.
@@ -99,7 +118,7 @@ public final class GDBMSource: Sendable {
                 }
             }
             if state.failing == 0 { state.failing = now }
-            guard now < state.failing &+ wait.until else {
+            guard now < state.failing &+ min(wait.until, longest) else {
                 state = State(
                     failure: wait.reason, failed: identity, failing: state.failing, nextTry: now &+ pause)
                 return .failure(wait.reason)

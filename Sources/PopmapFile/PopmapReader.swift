@@ -1,24 +1,24 @@
 /// One thread's view of a database file that may be rebuilt at any time.
-public final class GDBMReader {
-    private let source: GDBMSource
-    private var open: (snapshot: GDBMSnapshot, handle: GDBMHandle)?
+public final class PopmapReader<Database: PopmapDatabase> {
+    private let source: PopmapSource<Database>
+    private var open: (snapshot: PopmapSnapshot<Database>, handle: Database)?
 
     /// A view that opens the database when it is first asked.
-    public init(_ source: GDBMSource) {
+    public init(_ source: PopmapSource<Database>) {
         self.source = source
     }
 
     /// The value of a key as it is now; nil where there is none. A value ends at its first NUL, if it has one: the
     /// original's makegdbm leaves one behind a last line without an end.
-    /// - Throws: `GDBMError` where the database is missing, broken, or being built for the first time.
-    public func fetch(_ key: [UInt8]) throws(GDBMError) -> [UInt8]? {
+    /// - Throws: `PopmapFileError` where the database is missing, broken, or being built for the first time.
+    public func fetch(_ key: [UInt8]) throws(PopmapFileError) -> [UInt8]? {
         guard let value = try handle().fetch(key) else { return nil }
         return value.firstIndex(of: 0).map { Array(value[..<$0]) } ?? value
     }
 
     /// Calls with every key and value, in the order of the file.
-    /// - Throws: `GDBMError` as `fetch` does.
-    public func forEach(_ body: (_ key: [UInt8], _ value: [UInt8]) -> Void) throws(GDBMError) {
+    /// - Throws: `PopmapFileError` as `fetch` does.
+    public func forEach(_ body: (_ key: [UInt8], _ value: [UInt8]) -> Void) throws(PopmapFileError) {
         let handle = try handle()
         var keys: [[UInt8]] = []
         try handle.forEachKey { keys.append($0) }
@@ -34,7 +34,7 @@ public final class GDBMReader {
         open = nil
     }
 
-    private func handle() throws(GDBMError) -> GDBMHandle {
+    private func handle() throws(PopmapFileError) -> Database {
         if let open, source.isCurrent(open.snapshot) { return open.handle }
         let snapshot = try source.current()
         if let open, open.snapshot === snapshot { return open.handle }

@@ -1,0 +1,35 @@
+import BDB
+import Lookup
+import PopmapFile
+import Provider
+
+/// The popmap in a Berkeley DB file.
+struct BDBPopmap: Popmap {
+    /// Where the file is when no option says so, the original's place.
+    static let defaultPath = "/etc/perdition/popmap.bdb.db"
+
+    private let reader: BDBReader
+
+    static func configuration(_ options: String, patience: Int) -> BDBSource {
+        let source = BDBSource(path: options.isEmpty ? defaultPath : options, patience: patience)
+        source.prepare()
+        return source
+    }
+
+    init(_ configuration: BDBSource) {
+        reader = BDBReader(configuration)
+    }
+
+    func lookup(_ key: [UInt8]) -> Answer {
+        do {
+            guard let value = try reader.fetch(key) else { return .notFound }
+            return .found(value)
+        } catch {
+            return .temporary(error.description)
+        }
+    }
+
+    func reopen() {
+        reader.reopen()
+    }
+}
