@@ -17,7 +17,7 @@ SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
-PROVIDERS = perdition-map-gdbm
+PROVIDERS = perdition-map-gdbm perdition-map-ldap
 HELPERS   = perdition-auth-pam
 TOOLS     = makegdbm
 MAN       = $(wildcard docs/man/*.[1-9])
