@@ -17,7 +17,8 @@ SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
-PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-nis perdition-map-regex
+PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-postgres \
+            perdition-map-nis perdition-map-regex
 HELPERS   = perdition-auth-pam
 TOOLS     = makegdbm makebdb
 MAN       = $(wildcard docs/man/*.[1-9])
@@ -31,6 +32,10 @@ TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail
                  slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
                  perdition-ldap perdition-mysql perdition-postgresql
 
+# perf, strace and valgrind are for BENCH=--profile.
+BENCH_PACKAGES = nginx-light libnginx-mod-mail dovecot-imapd dovecot-pop3d perdition openssl python3 \
+                 gcc libc6-dev binutils strace valgrind linux-perf
+
 all: build
 
 deps: deps-build deps-test
@@ -40,6 +45,8 @@ deps-run:
 	@Scripts/deps $(RUN_PACKAGES)
 deps-test:
 	@Scripts/deps $(TEST_PACKAGES)
+deps-bench:
+	@Scripts/deps $(BENCH_PACKAGES)
 
 build: deps-build
 	$(SWIFT) build -c release --static-swift-stdlib
@@ -61,8 +68,9 @@ man: deps-test
 compare: deps build
 	python3 Tests/Compare/compare.py --ours $(BIN)
 
-bench: deps build
-	Scripts/bench $(BIN)
+# BENCH=--growth and others: see docs/PERFORMANCE.md. As root, with nothing else running.
+bench: deps-bench build
+	Scripts/bench $(BIN) $(BENCH)
 
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
@@ -83,4 +91,4 @@ uninstall:
 clean:
 	rm -rf .build
 
-.PHONY: all deps deps-build deps-run deps-test build run test lint man compare bench install uninstall clean
+.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint man compare bench install uninstall clean

@@ -21,6 +21,9 @@ let package = Package(
     products: [
         .executable(name: "perdition", targets: ["Perdition"]),
         .executable(name: "perdition-map-gdbm", targets: ["MapGDBM"]),
+        .executable(name: "perdition-map-ldap", targets: ["MapLDAP"]),
+        .executable(name: "perdition-map-mysql", targets: ["MapMySQL"]),
+        .executable(name: "perdition-map-postgres", targets: ["MapPostgres"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "perdition-map-nis", targets: ["MapNIS"]),
         .executable(name: "perdition-map-regex", targets: ["MapRegex"]),
@@ -39,6 +42,11 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),
+        .systemLibrary(name: "CLDAP", path: "Sources/C/LDAP", providers: [.apt(["libldap2-dev"])]),
+        .systemLibrary(
+            name: "CMariaDB", path: "Sources/C/MariaDB", pkgConfig: "libmariadb",
+            providers: [.apt(["libmariadb-dev"])]),
+        .systemLibrary(name: "CPQ", path: "Sources/C/PQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CBDB", path: "Sources/C/BDB", providers: [.apt(["libdb-dev"])]),
         .systemLibrary(name: "CNIS", path: "Sources/C/NIS", pkgConfig: "libnsl", providers: [.apt(["libnsl-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
@@ -55,6 +63,7 @@ let package = Package(
         .target(name: "PopmapFile", dependencies: ["CLinux"], swiftSettings: rules),
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux", "PopmapFile"], swiftSettings: rules),
         .target(name: "BDB", dependencies: ["CBDB", "CLinux", "PopmapFile"], swiftSettings: rules),
+        .target(name: "SQL", dependencies: ["CLinux", "Lookup", "Loop", "Provider", logging], swiftSettings: rules),
         .target(name: "Authentication", dependencies: ["Lookup"], swiftSettings: rules),
         .target(
             name: "Proxy",
@@ -77,6 +86,13 @@ let package = Package(
             dependencies: ["CLinux", "Lookup", "PopmapFile", "Provider", "QuotedText", arguments, logging],
             swiftSettings: rules),
         .executableTarget(
+            name: "MapLDAP",
+            dependencies: ["CLDAP", "CLinux", "Lookup", "Loop", "Provider", arguments, logging], swiftSettings: rules),
+        .executableTarget(
+            name: "MapMySQL", dependencies: ["CMariaDB", "Lookup", "Provider", "SQL", arguments], swiftSettings: rules),
+        .executableTarget(
+            name: "MapPostgres", dependencies: ["CLinux", "CPQ", "Provider", "SQL", arguments], swiftSettings: rules),
+        .executableTarget(
             name: "AuthPAM",
             dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
             swiftSettings: rules),
@@ -94,9 +110,13 @@ let package = Package(
         .testTarget(
             name: "MapTests",
             dependencies: [
-                "BDB", "GDBM", "MapNIS", "MapRegex", "PopmapFile", "QuotedText", "Lookup", "Loop", "CLinux",
+                "BDB", "CLinux", "GDBM", "Lookup", "Loop", "MapLDAP", "MapMySQL", "MapNIS", "MapPostgres", "MapRegex",
+                "PopmapFile", "Provider", "QuotedText", "SQL",
             ],
-            exclude: ["Files/original.py", "BDB/setup", "NIS/setup", "Regex/setup", "holder.py"],
+            exclude: [
+                "holder.py", "BDB/setup", "Files/original.py", "LDAP/original.py", "LDAP/setup", "MySQL/setup",
+                "NIS/setup", "Postgres/setup", "Regex/setup", "SQL/original.py", "SQL/server.py",
+            ],
             swiftSettings: rules),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "Lookup", "Loop", "TLS", "CLinux", logging],

@@ -7,6 +7,12 @@ struct LogClock {
 
     private static let months = Array("JanFebMarAprMayJunJulAugSepOctNovDec".utf8)
 
+    /// Appends the local time `now`, 15 bytes.
+    mutating func append(_ now: time_t, to line: inout LogLine) {
+        if now != second { text = text(at: now) }
+        line.append(trusted: text)
+    }
+
     /// The local time `now`, as 15 bytes.
     mutating func text(at now: time_t) -> [UInt8] {
         guard now != second else { return text }

@@ -15,23 +15,33 @@ struct LogLine: ~Copyable {
     private var room: Int { Self.maximumLength - 1 - count }
 
     /// Appends bytes that are known to be printable.
-    mutating func append(trusted bytes: some Sequence<UInt8>) {
-        for byte in bytes where room > 0 {
-            buffer[count] = byte
-            count += 1
-        }
+    mutating func append(trusted bytes: [UInt8]) {
+        bytes.withUnsafeBytes { copy($0.prefix(room)) }
     }
 
-    /// Appends a number in decimal.
-    mutating func append(decimal number: Int32) {
-        var place: UInt32 = 1
-        let value = number.magnitude
-        while value / place >= 10 { place *= 10 }
-        while place > 0, room > 0 {
-            buffer[count] = UInt8(ascii: "0") + UInt8(value / place % 10)
-            count += 1
-            place /= 10
+    private mutating func copy(_ source: Slice<UnsafeRawBufferPointer>) {
+        let target = UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[count...]))
+        target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source))
+        count += source.count
+    }
+
+    /// Copies the longest beginning that is printable ASCII and has room.
+    /// - Returns: how many bytes that were.
+    private mutating func copy(printable source: UnsafeBufferPointer<UInt8>) -> Int {
+        let limit = min(source.count, room)
+        let bytes = UnsafeRawBufferPointer(source)
+        var length = 0
+        // Eight at a time: below 0x20 borrows into the top bit, above 0x7e carries into it.
+        while length + 8 <= limit {
+            let word = bytes.loadUnaligned(fromByteOffset: length, as: UInt64.self)
+            let low = (word &- 0x2020_2020_2020_2020) & ~word
+            let high = (word &+ 0x0101_0101_0101_0101) | word
+            guard (low | high) & 0x8080_8080_8080_8080 == 0 else { break }
+            length += 8
         }
+        while length < limit, source[length] >= 32, source[length] < 127 { length += 1 }
+        copy(bytes.prefix(length))
+        return length
     }
 
     /// Appends text from anywhere: control characters become `\n`, `\t`, `\r` or `\ooo`, and a cut never splits a
@@ -44,6 +54,8 @@ struct LogLine: ~Copyable {
     private mutating func append(escaping source: UnsafeBufferPointer<UInt8>) {
         var index = 0
         while index < source.count {
+            index += copy(printable: UnsafeBufferPointer(rebasing: source[index...]))
+            guard index < source.count else { return }
             let byte = source[index]
             if byte < 32 || byte == 127 {
                 guard append(escape: byte) else { return }

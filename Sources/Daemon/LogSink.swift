@@ -3,13 +3,14 @@ internal import Glibc
 public import Logging
 internal import Synchronization
 
-/// The open end of a log: every thread may write to it, each line is one write(2) and stays whole.
+/// The open end of a log: every thread may write to it, and lines stay whole.
 public final class LogSink: Sendable {
     /// Where the lines go.
     public let destination: LogDestination
     /// Stays the same number across ``reopen()``, so that writers need no lock; -1 for syslog.
     private let descriptor: Int32
-    private let name: [UInt8]
+    /// ` NAME[PID]: `
+    private let head: [UInt8]
     private let owner: Identity?
     private let clock = Mutex(LogClock())
 
@@ -24,7 +25,7 @@ public final class LogSink: Sendable {
     /// - Throws: when the file cannot be opened.
     public init(_ destination: LogDestination, name: String, owner: Identity? = nil) throws(DaemonError) {
         self.destination = destination
-        self.name = Array(name.utf8)
+        head = Array(" \(name)[\(getpid())]: ".utf8)
         self.owner = owner
         switch destination {
         case .standardOutput: descriptor = STDOUT_FILENO
@@ -53,25 +54,45 @@ public final class LogSink: Sendable {
 
     /// Writes one line. Longer ones than 4,095 bytes are cut; control characters are shown, not obeyed.
     public func write(_ level: Logger.Level, _ text: String) {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: LogLine.maximumLength + 1) { buffer in
-            var line = LogLine(buffer)
+        let size = LogLine.maximumLength + 1
+        if descriptor >= 0, let room = linux_batch_room(descriptor, size) {
+            linux_batch_add(fill(UnsafeMutableBufferPointer(start: room, count: size), text))
+            return
+        }
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: size) { buffer in
             if case .syslog = destination {
+                var line = LogLine(buffer)
                 line.append(text)
                 line.end(with: 0)
                 line.bytes.withMemoryRebound(to: CChar.self) { linux_syslog(Self.priority(level), $0.baseAddress) }
                 return
             }
-            line.append(trusted: clock.withLock { $0.text(at: time(nil)) })
-            line.append(trusted: CollectionOfOne(UInt8(ascii: " ")))
-            line.append(trusted: name)
-            line.append(trusted: CollectionOfOne(UInt8(ascii: "[")))
-            line.append(decimal: getpid())
-            line.append(trusted: "]: ".utf8)
-            line.append(text)
-            line.end(with: UInt8(ascii: "\n"))
+            let count = fill(buffer, text)
             // A full disk or a closed pipe must not end the program, and there is nobody left to tell.
-            while Glibc.write(descriptor, line.bytes.baseAddress, line.count) < 0, linux_errno() == EINTR {}
+            while Glibc.write(descriptor, buffer.baseAddress, count) < 0, linux_errno() == EINTR {}
         }
+    }
+
+    /// The whole line with its head.
+    /// - Returns: its length.
+    private func fill(_ buffer: UnsafeMutableBufferPointer<UInt8>, _ text: String) -> Int {
+        var line = LogLine(buffer)
+        clock.withLock { $0.append(time(nil), to: &line) }
+        line.append(trusted: head)
+        line.append(text)
+        line.end(with: UInt8(ascii: "\n"))
+        return line.count
+    }
+
+    /// From now on the calling thread's lines wait until it calls ``flush()``: a thread that logs for many sessions
+    /// writes once for all of them. Lines for syslog do not wait.
+    public static func batchOnThisThread() {
+        _ = linux_batch_begin()
+    }
+
+    /// Writes the lines of this thread that wait.
+    public static func flush() {
+        linux_batch_flush()
     }
 
     /// Opens a file again, after logrotate(8) has moved it. When that fails, the old one stays in use.

@@ -3,8 +3,9 @@ public import Loop
 
 /// Asks a map provider on behalf of the sessions of one loop.
 ///
-/// A few connections are opened as they are needed, and kept. Requests go out at once, to the connection with the fewest
-/// under way, and replies come back in order. What a lost connection leaves unanswered is asked again on another one
+/// A few connections are opened as they are needed, and kept. Requests leave at the end of the loop's turn, those of one
+/// turn together as long as the map answers quickly, else each on the connection with the fewest under way. Replies
+/// come back in order. What a lost connection leaves unanswered is asked again on another one
 /// until its deadline: a provider that dies and is started again costs nobody a login.
 public final class Client {
     /// A lookup that has not been answered.
@@ -18,21 +19,28 @@ public final class Client {
     /// Milliseconds between two tries to connect: at first, and at most.
     static let backoff: ClosedRange<UInt64> = 20...500
 
+    /// Milliseconds; while replies take less, requests of one turn share a connection, and one worker of the provider.
+    static let quick: UInt64 = 2
+    /// Most requests that do so.
+    static let company = 16
+
     let path: String
     let map: [UInt8]
     let thread: LoopThread
     private let deadline: UInt64
     private let limit: Int
-    private var connections: [ClientConnection] = []
+    @exclusivity(unchecked) private var connections: [ClientConnection] = []
     /// Lookups that wait for a connection, in order.
-    private var waiting = Deque<Pending>()
+    @exclusivity(unchecked) private var waiting = Deque<Pending>()
     /// Fires at the next deadline, or where a connection may be tried again.
-    private var timer: (id: TimerID, at: UInt64)?
+    @exclusivity(unchecked) private var timer: (id: TimerID, at: UInt64)?
     /// Not before this time is a connection opened again; and the pause after the next failure.
-    private var retryAt: UInt64 = 0
-    private var pause = backoff.lowerBound
+    @exclusivity(unchecked) private var retryAt: UInt64 = 0
+    @exclusivity(unchecked) private var pause = backoff.lowerBound
     private var failure = "not connected"
-    private var closed = false
+    /// How long replies took of late, in sixteenths of a millisecond.
+    @exclusivity(unchecked) private var age: UInt64 = 0
+    @exclusivity(unchecked) private var closed = false
 
     /// A client that connects with its first lookup.
     /// - Parameters:
@@ -98,6 +106,11 @@ public final class Client {
 
     /// The connection with the fewest lookups under way; a new one where all have some and there may be more.
     private func freest(_ now: UInt64) -> ClientConnection? {
+        if age < Self.quick * 16,
+            let gathering = connections.first(where: { (1..<Self.company).contains($0.gathered) })
+        {
+            return gathering
+        }
         let best = connections.min { $0.count < $1.count }
         if let best, best.count == 0 || connections.count >= limit || now < retryAt { return best }
         return open(now) ?? best
@@ -124,8 +137,11 @@ public final class Client {
     // MARK: What connections report
 
     /// A reply came: the provider is well.
-    func answered() {
+    func answered(_ pending: Pending) {
         pause = Self.backoff.lowerBound
+        let asked = pending.deadline &- deadline
+        let took = thread.now > asked ? min(thread.now - asked, 10_000) : 0
+        age = age - age / 16 + took
     }
 
     /// A connection is gone. What it left unanswered is asked again, ahead of what waits.

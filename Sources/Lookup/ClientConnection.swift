@@ -10,12 +10,12 @@ final class ClientConnection {
 
     private unowned let client: Client
     private let channel: Channel
-    private var pending = Deque<Client.Pending>()
-    private var input = Netstring(limit: Limits.reply)
-    private var output: [UInt8] = []
-    private var sent = 0
+    @exclusivity(unchecked) private var pending = Deque<Client.Pending>()
+    @exclusivity(unchecked) private var input = Netstring(limit: Limits.reply)
+    @exclusivity(unchecked) private var output: [UInt8] = []
+    @exclusivity(unchecked) private var sent = 0
     /// Whether any reply has come.
-    private var fruitful = false
+    @exclusivity(unchecked) private var fruitful = false
 
     /// Connects, which a Unix socket does at once or not at all.
     /// - Throws: `Errno`; `EAGAIN` where the provider's queue is full.
@@ -38,11 +38,15 @@ final class ClientConnection {
     /// The deadline that comes first; lookups asked a second time may stand behind younger ones.
     var deadline: UInt64? { pending.lazy.map(\.deadline).min() }
 
-    /// Sends a request, behind those that wait.
+    /// Requests of this turn of the loop, which leave together at its end.
+    @exclusivity(unchecked) private(set) var gathered = 0
+
+    /// Sends a request at the end of this turn, behind those that wait.
     func ask(_ lookup: Client.Pending) {
         pending.append(lookup)
         Wire.append(map: client.map, key: lookup.key, to: &output)
-        flush()
+        if gathered == 0 { client.thread.callAtTurnEnd(self) }
+        gathered += 1
     }
 
     /// Closes the connection and hands over what is unanswered.
@@ -95,8 +99,8 @@ final class ClientConnection {
                     return false
                 }
                 fruitful = true
+                client.answered(lookup)
                 lookup.continuation.resume(returning: Wire.answer(payload))
-                client.answered()
             }
             return true
         } catch {
@@ -107,6 +111,14 @@ final class ClientConnection {
             client.lost(self, fruitful: true, "the map provider's answer cannot be read: \(error)")
             return false
         }
+    }
+}
+
+extension ClientConnection: TurnTarget {
+    /// Everybody has asked.
+    func turnEnds() {
+        gathered = 0
+        if !channel.isClosed { flush() }
     }
 }
 

@@ -30,17 +30,17 @@ extension Channel {
         }
         let channel: Channel
         do {
-            channel = try Channel(descriptor, on: thread)
+            channel = try Channel(descriptor, on: thread, connecting: failure == EINPROGRESS)
         } catch {
             throw .refused(error)
         }
         guard failure == EINPROGRESS else { return channel }
-        channel.wouldBlockWriting()
         let wakeup = await channel.waitWritable(within: milliseconds)
         if case .timedOut = wakeup {
             channel.close()
             throw .timedOut
         }
+        guard channel.isBroken else { return channel }
         var error: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length) != 0 { error = linux_errno() }

@@ -10,36 +10,48 @@ public protocol ChannelHandler: AnyObject {
 /// A non-blocking descriptor of one loop, registered once, edge-triggered, until it is closed.
 ///
 /// An edge that arrives while nobody waits is latched in `readable` and `writable`; an attempt that would block, or
-/// moves less than was asked for, clears it. One task may wait at a time.
+/// moves less than was asked for, clears it, and without it no attempt is made. The edge that says "write" is asked for
+/// when a write would block first: most descriptors never get there, and each edge wakes the loop. One task may wait
+/// at a time.
 public final class Channel {
     /// The descriptor; -1 once closed.
-    public private(set) var descriptor: Int32
+    @exclusivity(unchecked) public private(set) var descriptor: Int32
     /// The loop the channel belongs to.
     public let thread: LoopThread
     /// Stands beside the descriptor in the epoll data, so that a stale event cannot hit a reused number.
-    var generation: UInt32 = 0
+    @exclusivity(unchecked) var generation: UInt32 = 0
     /// Whether an attempt to read may bring something.
-    public private(set) var readable = false
+    @exclusivity(unchecked) public private(set) var readable = false
     /// Whether an attempt to write may take something.
-    public private(set) var writable = true
+    @exclusivity(unchecked) public private(set) var writable = true
     /// The peer has ended its direction, or the connection is broken: a short read no longer means "nothing left".
-    private var ending = false
+    @exclusivity(unchecked) public private(set) var isEnding = false
+    /// Whether the system has reported a fault, which the next attempt to move bytes names.
+    @exclusivity(unchecked) private(set) var isBroken = false
+    /// Whether the loop is told when the channel can be written again.
+    @exclusivity(unchecked) private var watchesWriting: Bool
     /// Whether the loop has promised the handler another turn.
-    var isRepeated = false
-    private var waitsToWrite = false
-    private var waiter: UnsafeContinuation<Wakeup, Never>?
-    private var timer: TimerID?
+    @exclusivity(unchecked) var isRepeated = false
+    @exclusivity(unchecked) private var waitsToWrite = false
+    @exclusivity(unchecked) private var waiter: UnsafeContinuation<Wakeup, Never>?
+    @exclusivity(unchecked) private var timer: TimerID?
     /// Told about readiness while nobody waits; nil while the channel is driven by `await`.
-    public var handler: (any ChannelHandler)?
+    @exclusivity(unchecked) public var handler: (any ChannelHandler)?
 
     /// Takes over a non-blocking descriptor; it is closed with the channel, or here where registering fails.
     /// - Throws: `Errno` where the descriptor cannot be watched.
-    public init(_ descriptor: Int32, on thread: LoopThread) throws(Errno) {
+    public convenience init(_ descriptor: Int32, on thread: LoopThread) throws(Errno) {
+        try self.init(descriptor, on: thread, connecting: false)
+    }
+
+    /// Takes over a descriptor that may not be connected yet: it can be written when the loop says so.
+    init(_ descriptor: Int32, on thread: LoopThread, connecting: Bool) throws(Errno) {
         self.descriptor = descriptor
         self.thread = thread
+        watchesWriting = connecting
+        writable = !connecting
         do {
-            try thread.register(
-                self, events: linux_EPOLLIN | linux_EPOLLOUT | linux_EPOLLRDHUP | linux_EPOLLET)
+            try thread.register(self, events: connecting ? Self.events | linux_EPOLLOUT : Self.events)
         } catch {
             self.descriptor = -1
             closeDescriptor(descriptor)
@@ -47,10 +59,13 @@ public final class Channel {
         }
     }
 
+    private static let events = linux_EPOLLIN | linux_EPOLLRDHUP | linux_EPOLLET
+
     /// Watches a descriptor that stays open when the channel is released: a listening socket others share.
     init(borrowing descriptor: Int32, on thread: LoopThread, events: UInt32) throws(Errno) {
         self.descriptor = descriptor
         self.thread = thread
+        watchesWriting = true
         do {
             try thread.register(self, events: events)
         } catch {
@@ -132,12 +147,13 @@ public final class Channel {
     /// The loop's word that something changed.
     func became(ready events: UInt32) {
         if events & (linux_EPOLLHUP | linux_EPOLLERR) != 0 {
-            ending = true
+            isBroken = true
+            isEnding = true
             readable = true
             writable = true
         }
         if events & linux_EPOLLRDHUP != 0 {
-            ending = true
+            isEnding = true
             readable = true
         }
         if events & linux_EPOLLIN != 0 { readable = true }
@@ -148,22 +164,26 @@ public final class Channel {
 
     /// For a TLS layer that reads the descriptor itself and found it empty.
     public func wouldBlockReading() {
-        if !ending { readable = false }
+        if !isEnding { readable = false }
     }
 
     /// For a TLS layer that writes the descriptor itself and found it full.
     public func wouldBlockWriting() {
         writable = false
+        guard !watchesWriting, descriptor >= 0 else { return }
+        watchesWriting = true
+        thread.modify(self, events: Self.events | linux_EPOLLOUT)
     }
 
     // MARK: Bytes
 
     /// Reads once into the given room, which must not be empty.
     public func receive(into room: UnsafeMutableRawBufferPointer) -> IOResult {
+        guard readable else { return .wouldBlock }
         while true {
             let count = unsafe recv(descriptor, room.baseAddress, room.count, 0)
             if count > 0 {
-                if count < room.count, !ending { readable = false }
+                if count < room.count, !isEnding { readable = false }
                 return .moved(count)
             }
             if count == 0 { return .closed }
@@ -178,17 +198,21 @@ public final class Channel {
     }
 
     /// Writes once what it can of the given bytes, of which there must be some.
-    public func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+    /// - Parameter more: whether more bytes, or the end, follow at once and may share a segment with these.
+    public func send(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> IOResult {
         while true {
-            let count = unsafe linux_send(descriptor, bytes.baseAddress, bytes.count)
+            let count =
+                more
+                ? unsafe linux_send_more(descriptor, bytes.baseAddress, bytes.count)
+                : unsafe linux_send(descriptor, bytes.baseAddress, bytes.count)
             if count >= 0 {
-                if count < bytes.count { writable = false }
+                if count < bytes.count { wouldBlockWriting() }
                 return .moved(count)
             }
             switch linux_errno() {
             case EINTR: continue
             case EAGAIN:
-                writable = false
+                wouldBlockWriting()
                 return .wouldBlock
             case let code: return .failed(Errno(code))
             }

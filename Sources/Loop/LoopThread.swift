@@ -23,14 +23,17 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private let alarm: Int32
     /// The thread in `run()`; 0 while there is none, so that nobody takes what is in the making for his own.
     private let owner = Atomic<UInt>(0)
-    private var jobs = Deque<UnownedJob>()
-    private var channels: [Channel?] = []
-    private var generation: UInt32 = 1
-    private var timers: TimerWheel
-    private var repeated: [Channel] = []
-    private var stopped = false
+    @exclusivity(unchecked) private var jobs = Deque<UnownedJob>()
+    @exclusivity(unchecked) private var channels: [Channel?] = []
+    @exclusivity(unchecked) private var generation: UInt32 = 1
+    @exclusivity(unchecked) private var timers: TimerWheel
+    @exclusivity(unchecked) private var repeated: [Channel] = []
+    @exclusivity(unchecked) private var turnTargets: [any TurnTarget] = []
+    /// Called before each sleep, after everything else of the turn.
+    @exclusivity(unchecked) public var beforeSleep: (() -> Void)?
+    @exclusivity(unchecked) private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
-    public private(set) var now: UInt64
+    @exclusivity(unchecked) public private(set) var now: UInt64
     /// Room shared by everything on this loop that reads and passes on at once; nothing stays in it over a suspension.
     public let scratch: UnsafeMutableRawBufferPointer
 
@@ -79,7 +82,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     public var isCurrent: Bool { UInt(pthread_self()) == owner.load(ordering: .relaxed) }
 
     /// What lives on this loop, put here and used by its own thread only.
-    public var tenant: AnyObject?
+    @exclusivity(unchecked) public var tenant: AnyObject?
 
     // MARK: Executor
 
@@ -121,6 +124,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         while !stopped {
             runJobs()
             takeInbox(beforeSleep: jobs.isEmpty)
+            endTurn()
             if stopped { break }
             let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
             now = Self.clock()
@@ -195,6 +199,12 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         channels[descriptor] = channel
     }
 
+    /// Changes what a channel of the set is watched for; what is the case already is reported anew.
+    func modify(_ channel: Channel, events: UInt32) {
+        let data = UInt64(channel.generation) << 32 | UInt64(UInt32(truncatingIfNeeded: channel.descriptor))
+        _ = linux_epoll_modify(epoll, channel.descriptor, events, data)
+    }
+
     /// Takes a channel out of the epoll set although its descriptor stays open.
     func withdraw(_ channel: Channel) {
         unregister(channel)
@@ -223,6 +233,21 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             channel.isRepeated = false
             channel.handler?.channelReady(channel)
         }
+    }
+
+    /// Calls a target at the end of this turn, before the loop sleeps: what many sessions have asked for meanwhile can
+    /// leave together. Once for each call of this; jobs it makes run in the next turn, at once.
+    public func callAtTurnEnd(_ target: any TurnTarget) {
+        turnTargets.append(target)
+    }
+
+    private func endTurn() {
+        if !turnTargets.isEmpty {
+            let targets = turnTargets
+            turnTargets.removeAll(keepingCapacity: true)
+            for target in targets { target.turnEnds() }
+        }
+        beforeSleep?()
     }
 
     // MARK: Timers

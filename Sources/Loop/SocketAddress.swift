@@ -121,16 +121,35 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
     /// The address as digits, without port and brackets. An IPv4 client of an IPv6 socket shows as IPv4.
     public var host: String {
         if let path { return path }
+        if kind == .v4 { return Self.dotted(UInt32(truncatingIfNeeded: bytes.0 >> 32)) }
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN) + 1) { text in
             withUnsafeBytes(of: bytes) { raw in
                 guard let base = raw.baseAddress, let room = text.baseAddress else { return "" }
                 switch kind {
-                case .v4: inet_ntop(AF_INET, base + 4, room, socklen_t(text.count))
                 case .v6: inet_ntop(AF_INET6, base + 8, room, socklen_t(text.count))
                 default: return ""
                 }
                 return String(cString: room)
             }
+        }
+    }
+
+    /// By hand: inet_ntop(3) takes its time, and what it returns needs to be measured and checked.
+    private static func dotted(_ address: UInt32) -> String {
+        String(unsafeUninitializedCapacity: 15) { room in
+            var count = 0
+            for part in 0..<4 {
+                let byte = UInt8(truncatingIfNeeded: address >> (8 * UInt32(part)))
+                if part > 0 {
+                    room[count] = UInt8(ascii: ".")
+                    count += 1
+                }
+                for place: UInt8 in [100, 10, 1] where byte >= place || place == 1 {
+                    room[count] = UInt8(ascii: "0") + byte / place % 10
+                    count += 1
+                }
+            }
+            return count
         }
     }
 

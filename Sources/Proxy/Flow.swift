@@ -39,7 +39,8 @@ struct Flow {
     }
 
     /// Passes on what can be passed on now.
-    mutating func run(from source: Stream, to sink: Stream) -> Progress {
+    /// - Parameter closing: whether the connection to the sink is closed when this flow ends, which tells it so.
+    mutating func run(from source: Stream, to sink: Stream, closing: Bool) -> Progress {
         guard !ended else { return .ended }
         for _ in 0..<Self.burst {
             if sent < pending.count {
@@ -50,14 +51,16 @@ struct Flow {
                 }
             }
             if sourceEnded {
-                sink.endOutput()
+                if !closing { sink.endOutput() }
                 ended = true
                 return .ended
             }
             let room = UnsafeMutableRawBufferPointer(rebasing: source.channel.thread.scratch.prefix(step))
             switch source.read(into: room) {
             case .moved(let size):
-                guard pass(UnsafeRawBufferPointer(rebasing: room.prefix(size)), to: sink) else { return .failed }
+                guard pass(UnsafeRawBufferPointer(rebasing: room.prefix(size)), from: source, to: sink) else {
+                    return .failed
+                }
             case .wouldBlock: return .blocked
             case .closed: sourceEnded = true
             case .failed: return .failed
@@ -66,9 +69,10 @@ struct Flow {
         return .yielded
     }
 
-    private mutating func pass(_ bytes: UnsafeRawBufferPointer, to sink: Stream) -> Bool {
+    private mutating func pass(_ bytes: UnsafeRawBufferPointer, from source: Stream, to sink: Stream) -> Bool {
         var taken = 0
-        switch sink.write(bytes) {
+        // Behind a source that has ended comes more, or the end, with the next read: both leave in one segment.
+        switch sink.write(bytes, more: source.channel.isEnding) {
         case .moved(let size): taken = size
         case .wouldBlock: break
         case .closed, .failed: return false

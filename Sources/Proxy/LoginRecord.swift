@@ -19,23 +19,67 @@ struct LoginRecord {
     /// What the program was started for.
     let protocolName: ProtocolName
 
-    private var names: String {
-        let authorization = authorization.map { "\"\($0)\"" } ?? "NONE"
-        return "authorisation_id=\(authorization) authentication_id=\"\(authentication)\""
+    /// Bytes of everything in a line that is not one of the fields.
+    private static let words = 192
+
+    private var length: Int {
+        Self.words + route.utf8.count + authentication.utf8.count + (authorization?.utf8.count ?? 0)
+            + (host?.utf8.count ?? 0) + (port?.utf8.count ?? 0)
+    }
+
+    private func appendNames(to line: inout LineText) {
+        line.append("authorisation_id=")
+        if let authorization {
+            line.append("\"")
+            line.append(authorization)
+            line.append("\"")
+        } else {
+            line.append("NONE")
+        }
+        line.append(" authentication_id=\"")
+        line.append(authentication)
+        line.append("\"")
     }
 
     /// The line that programs wait for (manual, POP BEFORE SMTP).
     func authLine(_ status: String, password: String? = nil) -> String {
-        let shown = password.map { " passwd=\"\($0)\"" } ?? ""
-        return """
-            Auth: \(route) client-secure=\(clientSecurity.rawValue) \(names)\(shown) \
-            server="\(host ?? "(null)"):\(port ?? "(null)")" protocol=\(protocolName.logName) \
-            server-secure=\(serverSecurity.rawValue) status="\(status)"
-            """
+        LineText.make(capacity: length + status.utf8.count + (password?.utf8.count ?? 0)) { line in
+            line.append("Auth: ")
+            line.append(route)
+            line.append(" client-secure=")
+            line.append(clientSecurity.rawValue)
+            line.append(" ")
+            appendNames(to: &line)
+            if let password {
+                line.append(" passwd=\"")
+                line.append(password)
+                line.append("\"")
+            }
+            line.append(" server=\"")
+            line.append(host ?? "(null)")
+            line.append(":")
+            line.append(port ?? "(null)")
+            line.append("\" protocol=")
+            line.append(protocolName.logName)
+            line.append(" server-secure=")
+            line.append(serverSecurity.rawValue)
+            line.append(" status=\"")
+            line.append(status)
+            line.append("\"")
+        }
     }
 
     /// The last line of a session.
     func closingLine(received: UInt64, sent: UInt64) -> String {
-        "Closing session: \(route) \(names) received=\(received) sent=\(sent)"
+        LineText.make(capacity: length) { line in
+            line.append("Closing session: ")
+            line.append(route)
+            line.append(" ")
+            appendNames(to: &line)
+            line.append(" received=")
+            line.append(received)
+            line.append(" sent=")
+            line.append(sent)
+        }
     }
 }

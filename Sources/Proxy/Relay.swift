@@ -20,15 +20,15 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     private let account: Account
     /// Milliseconds without a byte after which the session ends; nil for never.
     private let timeout: UInt64?
-    private var up: Flow
-    private var down: Flow
-    private var lastActivity: UInt64
+    @exclusivity(unchecked) private var up: Flow
+    @exclusivity(unchecked) private var down: Flow
+    @exclusivity(unchecked) private var lastActivity: UInt64
     /// When the Auth line is due again (`--connect_relog`), on the loop's clock; nil for never.
     private var relogAt: UInt64?
-    private var timer: TimerID?
-    private var finished = false
+    @exclusivity(unchecked) private var timer: TimerID?
+    @exclusivity(unchecked) private var finished = false
     /// Whether the real server is done and the client has been told.
-    private var farewell = false
+    @exclusivity(unchecked) private var farewell = false
     /// What the client hears last when the session was idle too long; nil for nothing.
     var idleFarewell: [UInt8]?
     /// Called once, when the session is over.
@@ -74,8 +74,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     private func move() {
         guard !finished else { return }
         let before = up.count &+ down.count
-        let upward = up.run(from: client, to: server)
-        let downward = down.run(from: server, to: client)
+        let upward = up.run(from: client, to: server, closing: down.ended)
+        let downward = down.run(from: server, to: client, closing: up.ended)
         if up.count &+ down.count != before { lastActivity = thread.now }
         switch (upward, downward) {
         case (.failed, _), (_, .failed): finish("Fatal error piping data. Exiting child.")
@@ -112,11 +112,11 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         if let idleLimit, thread.now - min(lastActivity, thread.now) >= idleLimit {
             if !down.ended { account.services.log.info("Timeout piping data.") }
             // In the middle of something else it would only be taken for a part of that.
-            if let idleFarewell, down.isClear { _ = idleFarewell.withUnsafeBytes(client.write) }
+            if let idleFarewell, down.isClear { _ = idleFarewell.withUnsafeBytes { client.write($0) } }
             return finish(nil)
         }
         if let due = relogAt, due <= thread.now {
-            account.services.log.notice("\(account.record.authLine("ok"))")
+            account.services.log.notice(Logger.Message(stringLiteral: account.record.authLine("ok")))
             relogAt = thread.now &+ relogInterval
         }
         setTimer()
@@ -129,7 +129,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         timer = nil
         // Ahead of the close: whoever waits for that finds the line.
         if let fault { account.services.log.error("\(fault)") }
-        account.services.log.info("\(account.record.closingLine(received: up.count, sent: down.count))")
+        let line = account.record.closingLine(received: up.count, sent: down.count)
+        account.services.log.info(Logger.Message(stringLiteral: line))
         client.close()
         server.close()
         account.services.sessions.subtract(1, ordering: .relaxed)

@@ -41,15 +41,15 @@ final class Session: Visitor {
         destination = SocketAddress.of(channel.descriptor, peer: false)
         let patience = UInt64(clamping: services.options.authenticateTimeout) &* 1000
         client = Stream(channel, patience: patience == 0 ? nil : patience)
-        route = "\(source.host):\(source.port)->\(destination.host):\(destination.port)"
+        route = Self.route(source, destination)
     }
 
-    private var options: Options { services.options }
+    private var options: Options { _read { yield services.settings.options } }
 
     /// Serves the client until its login, and starts the relay.
     /// - Returns: the relay that took over; nil where the session is over.
     func run() async -> Relay? {
-        services.log.info("Connect:  \(route)\(note)")
+        services.log.info(Logger.Message(stringLiteral: "Connect:  " + route + note))
         do throws(SessionEnd) {
             return try await serve()
         } catch {
@@ -70,7 +70,7 @@ final class Session: Visitor {
         if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
         let identity = await "ready on \(hostName()) \(services.checksum)"
         let front = Front(
-            stream: client, options: options, identity: identity, listenTLS: services.tls.listen,
+            stream: client, settings: services.settings, identity: identity, listenTLS: services.tls.listen,
             pauseLength: services.pauseLength)
         if options.sslMode.contains(.sslListen) { try await front.startTLS(as: .ssl) }
         let dialogue = makeClient(front)
@@ -120,9 +120,9 @@ final class Session: Visitor {
     private func logIn(
         _ attempt: inout Attempt, identity: String
     ) async throws(ServerError) -> (Stream, AcceptedLogin) {
-        guard !Front.loginDisabled(options, client) else { throw .refused(.loginDisabled) }
-        attempt.port = options.outgoingPortText
-        let names = await UserName(options, domain: domain())
+        guard !Front.loginDisabled(services.settings, client) else { throw .refused(.loginDisabled) }
+        attempt.port = services.settings.outgoingPort
+        let names = await services.settings.names.adding(domain())
         let place: Destination
         switch await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
@@ -138,14 +138,14 @@ final class Session: Visitor {
             throw .refused(.mapUnavailable)
         }
         attempt.host = place.host
-        attempt.port = place.port ?? options.outgoingPortText
+        attempt.port = place.port ?? services.settings.outgoingPort
 
         if options.authenticateIn { try await authenticate(attempt.credentials, names) }
         let (server, address) = try await connect(place)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
-                stream: server, options: options, identity: identity, host: place.host, address: address,
+                stream: server, settings: services.settings, identity: identity, host: place.host, address: address,
                 memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
@@ -253,6 +253,19 @@ final class Session: Visitor {
 
     // MARK: Log
 
+    private static func route(_ source: SocketAddress, _ destination: SocketAddress) -> String {
+        let (from, to) = (source.host, destination.host)
+        return LineText.make(capacity: from.utf8.count + to.utf8.count + 14) { text in
+            text.append(from)
+            text.append(":")
+            text.append(UInt64(source.port))
+            text.append("->")
+            text.append(to)
+            text.append(":")
+            text.append(UInt64(destination.port))
+        }
+    }
+
     private func transcript(_ peer: StaticString) -> (Bool, [UInt8]) -> Void {
         let log = services.log
         var transcript = Transcript(peer, masks: options.logPasswd != .always)
@@ -262,7 +275,8 @@ final class Session: Visitor {
     private func logAuth(_ attempt: Attempt, failure: Refusal?) {
         let record = record(of: attempt)
         let status = failure.map { "failed: \($0.reason)" } ?? "ok"
-        services.log.notice("\(record.authLine(status, password: shownPassword(attempt, failed: failure != nil)))")
+        let line = record.authLine(status, password: shownPassword(attempt, failed: failure != nil))
+        services.log.notice(Logger.Message(stringLiteral: line))
     }
 
     /// The password, where `--log_passwd` and `--debug` ask for it.

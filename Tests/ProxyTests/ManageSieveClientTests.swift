@@ -17,7 +17,7 @@ import Testing
     ) async throws -> (output: String, outcome: Outcome) {
         let (outcome, output) = try await OnLoop.talk(Array(input.utf8)) { stream in
             var outcome = Outcome()
-            let front = Front(stream: stream, options: options, identity: "ready on here 0001", listenTLS: nil)
+            let front = Front(stream: stream, options: options, identity: "ready on here 0001")
             let client = ManageSieveClient(front)
             do throws(SessionEnd) {
                 while true {
@@ -39,7 +39,7 @@ import Testing
         let (_, output) = try await OnLoop.talk([]) { stream in
             var options = Options()
             options.managesieveCapability = "\"SASL\" \"PLAIN\"  \"STARTTLS\""
-            let front = Front(stream: stream, options: options, identity: "ready on here 0001", listenTLS: nil)
+            let front = Front(stream: stream, options: options, identity: "ready on here 0001")
             try? await ManageSieveClient(front).greet()
         }
         #expect(output == "\"SASL\" \"PLAIN\"\r\nOK \"perdition ready on here 0001\"\r\n")
@@ -152,7 +152,7 @@ import Testing
             var options = Options()
             options.okLine = "say \"hi\""
             options.serverRespLine = serverRespLine
-            let front = Front(stream: stream, options: options, identity: "", listenTLS: nil)
+            let front = Front(stream: stream, options: options, identity: "")
             let answer = Array("OK (SASL \"x\") \"its words\"".utf8)
             try? await ManageSieveClient(front).accept(AcceptedLogin(answer: answer))
         }

@@ -72,6 +72,41 @@ int linux_pipe(int fds[2]) { return pipe2(fds, O_CLOEXEC); }
 
 long linux_send(int fd, const void *bytes, size_t count) { return send(fd, bytes, count, MSG_NOSIGNAL); }
 
+long linux_send_more(int fd, const void *bytes, size_t count) {
+    return send(fd, bytes, count, MSG_NOSIGNAL | MSG_MORE);
+}
+
+enum { batch_room = 64 * 1024 };
+static __thread struct {
+    unsigned char *bytes;
+    size_t count;
+    int fd;
+} batch;
+
+int linux_batch_begin(void) {
+    if (!batch.bytes) batch.bytes = malloc(batch_room);
+    return batch.bytes != NULL;
+}
+
+void linux_batch_flush(void) {
+    size_t sent = 0;
+    while (sent < batch.count) {
+        long count = write(batch.fd, batch.bytes + sent, batch.count - sent);
+        if (count > 0) sent += (size_t)count;
+        else if (errno != EINTR) break;
+    }
+    batch.count = 0;
+}
+
+unsigned char *linux_batch_room(int fd, size_t count) {
+    if (!batch.bytes || count > batch_room) return NULL;
+    if (batch.count > 0 && (batch.fd != fd || batch.count + count > batch_room)) linux_batch_flush();
+    batch.fd = fd;
+    return batch.bytes + batch.count;
+}
+
+void linux_batch_add(size_t count) { batch.count += count; }
+
 void linux_syslog(int priority, const char *text) { syslog(priority, "%s", text); }
 
 int linux_fork(void) { return fork(); }

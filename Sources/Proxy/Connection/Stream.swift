@@ -30,17 +30,17 @@ final class Stream {
     /// The descriptor below.
     let channel: Channel
     /// The layer between; nil while bytes go in clear text.
-    private var tls: TLSConnection?
+    @exclusivity(unchecked) private var tls: TLSConnection?
     /// How the connection came to be protected, for the log.
-    private(set) var security = Security.plaintext
+    @exclusivity(unchecked) private(set) var security = Security.plaintext
     /// TLS wanted to write before it could read on: so the wait is for the other edge.
-    private var readsNeedWriting = false
+    @exclusivity(unchecked) private var readsNeedWriting = false
     /// Lines read and not used yet.
-    private var reader = LineReader()
+    @exclusivity(unchecked) private var reader = LineReader()
     /// How long one read or write may wait, in milliseconds; nil for ever.
-    var patience: UInt64?
+    @exclusivity(unchecked) var patience: UInt64?
     /// Told of every piece sent and received, for `--connection_logging`; nil otherwise.
-    var transcript: ((_ sent: Bool, _ bytes: [UInt8]) -> Void)?
+    @exclusivity(unchecked) var transcript: ((_ sent: Bool, _ bytes: [UInt8]) -> Void)?
 
     /// A stream over a connected channel.
     init(_ channel: Channel, patience: UInt64?) {
@@ -109,8 +109,9 @@ final class Stream {
     }
 
     /// Writes what can be written at once.
-    func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        guard let tls else { return channel.send(bytes) }
+    /// - Parameter more: whether more, or the end, follows at once.
+    func write(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> IOResult {
+        guard let tls else { return channel.send(bytes, more: more) }
         var sent = 0
         while sent < bytes.count {
             switch tls.write(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {

@@ -9,8 +9,8 @@ final class Back {
 
     /// The real server's connection.
     let stream: Stream
-    /// What the administrator set.
-    let options: Options
+    /// What the administrator set, and what follows from it.
+    let settings: Settings
     /// The end of our own greeting.
     let identity: String
     /// The real server's name, for TLS.
@@ -27,11 +27,11 @@ final class Back {
 
     /// A back for one connection.
     init(
-        stream: Stream, options: Options, identity: String, host: String, address: SocketAddress,
+        stream: Stream, settings: Settings, identity: String, host: String, address: SocketAddress,
         memory: CapabilityMemory? = nil, outgoingTLS: TLSContext? = nil, sessions: TLSSessions? = nil
     ) {
         self.stream = stream
-        self.options = options
+        self.settings = settings
         self.identity = identity
         self.host = host
         self.address = address
@@ -39,6 +39,9 @@ final class Back {
         self.outgoingTLS = outgoingTLS
         self.sessions = sessions
     }
+
+    /// What the administrator set; lent, not copied.
+    var options: Options { _read { yield settings.options } }
 
     /// Whether TLS is to be started inside the conversation.
     var wantsStartTLS: Bool { options.sslMode.contains(.tlsOutgoing) && !stream.isPrivate }
@@ -72,7 +75,7 @@ final class Back {
 
     /// Throws where a greeting is our own (manual, LOOP DETECTION).
     func checkLoop(_ greeting: [UInt8]) throws(ServerError) {
-        let own = Array(identity.utf8)
+        let own = identity.utf8
         guard greeting.count >= own.count, greeting.suffix(own.count).elementsEqual(own) else { return }
         throw .broken("is this proxy itself: the popmap or --outgoing_server sends the user in a circle")
     }

@@ -8,6 +8,13 @@ enum Capabilities {
         var loginDisabled = false
         /// LOGINDISABLED in the option's text is ours to take away.
         var managesLogin = false
+
+        /// Every state there is, in the order of their numbers.
+        static let all = (0..<8).map {
+            State(offersTLS: $0 & 1 != 0, loginDisabled: $0 & 2 != 0, managesLogin: $0 & 4 != 0)
+        }
+        /// The place in `all`.
+        var number: Int { (offersTLS ? 1 : 0) | (loginDisabled ? 2 : 0) | (managesLogin ? 4 : 0) }
     }
 
     /// `--imap_capability`, words between single blanks.

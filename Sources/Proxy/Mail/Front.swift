@@ -9,8 +9,8 @@ final class Front {
 
     /// The client's connection.
     let stream: Stream
-    /// What the administrator set.
-    let options: Options
+    /// What the administrator set, and what follows from it.
+    let settings: Settings
     /// The end of the greeting: `ready on HOST CHECKSUM`.
     let identity: String
     private let pauseLength: UInt64
@@ -20,19 +20,22 @@ final class Front {
 
     /// A front for one connection.
     init(
-        stream: Stream, options: Options, identity: String, listenTLS: TLSContext? = nil,
+        stream: Stream, settings: Settings, identity: String, listenTLS: TLSContext? = nil,
         pauseLength: UInt64 = Front.pauseLength
     ) {
         self.stream = stream
-        self.options = options
+        self.settings = settings
         self.identity = identity
         self.listenTLS = listenTLS
         self.pauseLength = pauseLength
     }
 
+    /// What the administrator set; lent, not copied.
+    var options: Options { _read { yield settings.options } }
+
     /// Whether a login would be refused now, whatever the name.
-    static func loginDisabled(_ options: Options, _ stream: Stream) -> Bool {
-        options.loginDisabled || (options.sslMode.contains(.tlsListenForce) && !stream.isPrivate)
+    static func loginDisabled(_ settings: Settings, _ stream: Stream) -> Bool {
+        settings.options.loginDisabled || (settings.options.sslMode.contains(.tlsListenForce) && !stream.isPrivate)
     }
 
     /// Whether STARTTLS is on offer and is all that a login lacks: the client is to hear of privacy only then.
@@ -42,7 +45,7 @@ final class Front {
     var capabilities: Capabilities.State {
         Capabilities.State(
             offersTLS: options.sslMode.contains(.tlsListen) && !stream.isPrivate,
-            loginDisabled: Self.loginDisabled(options, stream),
+            loginDisabled: Self.loginDisabled(settings, stream),
             managesLogin: options.sslMode.contains(.tlsListenForce))
     }
 

@@ -14,22 +14,27 @@ public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// Reads one address; nil when the host or a port after a colon is missing, or a bracket has no partner.
     public init?(_ text: some StringProtocol) {
-        var rest = Substring(text)
-        if rest.first == "[" {
-            guard let end = rest.firstIndex(of: "]") else { return nil }
-            host = String(rest[rest.index(after: rest.startIndex)..<end])
-            rest = rest[rest.index(after: end)...]
-        } else if let colon = rest.firstIndex(of: ":"), rest[rest.index(after: colon)...].firstIndex(of: ":") == nil {
-            host = String(rest[..<colon])
-            rest = rest[colon...]
-        } else {
-            host = String(rest)
-            rest = ""
+        self.init(bytes: Array(text.utf8))
+    }
+
+    /// The same from bytes; what is not UTF-8 is replaced.
+    init?(bytes: [UInt8]) {
+        let colon = UInt8(ascii: ":")
+        var end = bytes.count
+        var start = 0
+        if bytes.first == UInt8(ascii: "[") {
+            guard let bracket = bytes.firstIndex(of: UInt8(ascii: "]")) else { return nil }
+            start = 1
+            end = bracket
+        } else if let first = bytes.firstIndex(of: colon), bytes.lastIndex(of: colon) == first {
+            end = first
         }
-        guard !host.isEmpty else { return nil }
-        guard let colon = rest.first else { return }
-        port = String(rest.dropFirst())
-        guard colon == ":", port?.isEmpty == false, port?.contains(":") == false else { return nil }
+        guard end > start else { return nil }
+        host = bytes[start..<end].text
+        let rest = bytes[(start == 0 ? end : end + 1)...]
+        guard let mark = rest.first else { return }
+        guard mark == colon, rest.count > 1, !rest.dropFirst().contains(colon) else { return nil }
+        port = rest.dropFirst().text
     }
 
     /// The address as it can be read again; brackets only where a port follows an IPv6 address.

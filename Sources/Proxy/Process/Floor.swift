@@ -40,7 +40,7 @@ final class Floor {
         router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))
     }
 
-    /// Opens the doors.
+    /// Opens the doors. What is set on the listening sockets holds for the connections (TCP_NODELAY, SO_KEEPALIVE).
     func accept(from listeners: [Int32]) {
         for listener in listeners {
             do throws(Errno) {
@@ -72,8 +72,6 @@ final class Floor {
             complain("Connection limit of \(limit) reached (--connection_limit): \(peer) was turned away")
             return
         }
-        setNoDelay(descriptor)
-        if services.options.tcpKeepalive { setKeepalive(descriptor) }
         loop.start { loop in
             guard let floor = loop.thread.tenant as? Floor else { return }
             await floor.serve(descriptor, peer)

@@ -6,8 +6,8 @@ import TLS
 
 /// What all sessions of a worker share; made once, before the first connection.
 final class Services: Sendable {
-    /// What the administrator set.
-    let options: Options
+    /// What the administrator set, and what follows from it.
+    let settings: Settings
     /// Where the lines go that programs read.
     let log: Logger
     /// Keys, certificates and policies of both sides.
@@ -27,12 +27,15 @@ final class Services: Sendable {
     /// The end of every greeting; made once, as it looks at every option.
     let checksum: String
 
+    /// What the administrator set; lent, not copied.
+    var options: Options { _read { yield settings.options } }
+
     /// Services for one set of options.
     init(
         options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?, authSocket: String?,
         pauseLength: UInt64 = Front.pauseLength
     ) {
-        self.options = options
+        settings = Settings(options)
         self.pauseLength = pauseLength
         checksum = options.checksumText
         self.log = log

@@ -78,6 +78,10 @@ final class Worker {
             throw orders.report == nil ? .said : Master.Failure("\(options.programName): \(error)")
         }
         let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
+        for listener in listeners {
+            setNoDelay(listener)
+            if options.tcpKeepalive { setKeepalive(listener) }
+        }
         worker.start(listeners)
         if let report = orders.report {
             var ready: UInt8 = 1
@@ -123,6 +127,8 @@ final class Worker {
         let services = services
         for loop in loops {
             loop.start { loop in
+                LogSink.batchOnThisThread()
+                loop.thread.beforeSleep = { LogSink.flush() }
                 let floor = Floor(loop, services: services)
                 loop.thread.tenant = floor
                 floor.accept(from: listeners)

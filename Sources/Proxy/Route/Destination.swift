@@ -21,7 +21,7 @@ struct Destination: Equatable {
         var place = halves?.tail ?? bytes
         // A port left empty is no port; popmaps are written by programs that join with a colon.
         if place.last == UInt8(ascii: ":"), place.filter({ $0 == UInt8(ascii: ":") }).count == 1 { place.removeLast() }
-        guard !place.isEmpty, place.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), let address = ServerAddress(place.text)
+        guard !place.isEmpty, place.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), let address = ServerAddress(bytes: place)
         else {
             return nil
         }

@@ -1,11 +1,11 @@
 /// The forms of a user's name: what is looked up, what is checked here, what the real server gets.
-struct UserName {
+struct UserName: Sendable {
     private let stripped: Stages
     private let lowered: Stages
     private let extended: Stages
     private let delimiter: [UInt8]
     /// What `--add_domain` appends; nil where there is nothing.
-    private let domain: [UInt8]?
+    private var domain: [UInt8]?
 
     /// The rules of one connection.
     /// - Parameters:
@@ -17,6 +17,14 @@ struct UserName {
         extended = options.addDomain
         delimiter = Array(options.domainDelimiter.utf8)
         self.domain = domain
+    }
+
+    /// The same rules with a domain to add; nil for none.
+    func adding(_ domain: [UInt8]?) -> UserName {
+        guard domain != nil else { return self }
+        var names = self
+        names.domain = domain
+        return names
     }
 
     /// The form of a name for one stage: stripped from the last delimiter on, then given a domain where it has none,

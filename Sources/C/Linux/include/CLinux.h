@@ -51,6 +51,15 @@ enum { linux_STREAM = 1, linux_DATAGRAM = 2 };
 
 /* send(2) that raises no SIGPIPE: MSG_ constants are enums. */
 long linux_send(int fd, const void *bytes, size_t count);
+/* The same where more, or the end, follows at once and may share a segment. */
+long linux_send_more(int fd, const void *bytes, size_t count);
+
+/* Swift has no thread-locals. What a thread that has begun a batch puts into its room, and then adds, is written
+ * together when it says so. No room: it has not begun one, or asks for too much. */
+int linux_batch_begin(void);
+unsigned char *linux_batch_room(int fd, size_t count);
+void linux_batch_add(size_t count);
+void linux_batch_flush(void);
 
 /* syslog is variadic; and the text must never be the format. */
 void linux_syslog(int priority, const char *text);

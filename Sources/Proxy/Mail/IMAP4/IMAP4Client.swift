@@ -66,9 +66,7 @@ final class IMAP4Client: MailClient {
 
     // MARK: Commands
 
-    private var capabilities: String {
-        Capabilities.imap4(front.options.imapCapability, front.capabilities)
-    }
+    private var capabilities: String { front.settings.imapCapabilities(front.capabilities) }
 
     private func answer(_ command: IMAP4Command) async throws(SessionEnd) {
         let name = command.name

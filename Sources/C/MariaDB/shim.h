@@ -1,0 +1,3 @@
+/* MariaDB Connector/C, the client library of MariaDB and MySQL, for Swift. */
+#include <mysql.h>
+#include <errmsg.h>
