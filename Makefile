@@ -17,8 +17,8 @@ SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
-PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-postgres \
-            perdition-map-regex
+PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-nis \
+            perdition-map-postgres perdition-map-regex
 HELPERS   = perdition-auth-pam
 TOOLS     = makegdbm makebdb
 MAN       = $(wildcard docs/man/*.[1-9])
@@ -29,7 +29,7 @@ BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
 TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
                  dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
-                 slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind \
+                 slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
                  perdition-ldap perdition-mysql perdition-postgresql
 
 # perf, strace and valgrind are for BENCH=--profile.

@@ -5,20 +5,21 @@ public import Loop
 ///
 /// A few connections are opened as they are needed, and kept. Requests leave at the end of the loop's turn, those of one
 /// turn together as long as the map answers quickly, else each on the connection with the fewest under way. Replies
-/// come back in order. What a lost connection leaves unanswered is asked again on another one
-/// until its deadline: a provider that dies and is started again costs nobody a login.
+/// come back in order. What a lost connection leaves unanswered is asked again on another one until its deadline: a
+/// provider that dies and is started again costs nobody a login.
+///
+/// A connection that stays silent for most of that time is retired: what it owes is asked on another one as well, early
+/// enough for a second try. It is not closed, since a late answer is an answer yet, and a sign of life: a provider that
+/// gives none at all on any connection is reported to its `Pulse`.
 public final class Client {
-    /// A lookup that has not been answered.
-    struct Pending {
-        let key: [UInt8]
-        /// Milliseconds on the loop's clock.
-        let deadline: UInt64
-        let continuation: UnsafeContinuation<Answer, Never>
-    }
-
     /// Milliseconds between two tries to connect: at first, and at most.
     static let backoff: ClosedRange<UInt64> = 20...500
 
+    /// Retired connections for each that is in use; beyond, nothing is gained by asking once more.
+    static let retiredPerConnection = 4
+    /// Milliseconds of silence after which nothing is expected from a connection any more. It is long, since a provider
+    /// that works on a lookup would show no sign of life where its answer is not taken.
+    static let longestSilence: UInt64 = 60_000
     /// Milliseconds; while replies take less, requests of one turn share a connection, and one worker of the provider.
     static let quick: UInt64 = 2
     /// Most requests that do so.
@@ -27,11 +28,14 @@ public final class Client {
     let path: String
     let map: [UInt8]
     let thread: LoopThread
+    let pulse: Pulse
     private let deadline: UInt64
     private let limit: Int
     @exclusivity(unchecked) private var connections: [ClientConnection] = []
+    /// Connections that get no more lookups and owe answers, the oldest first.
+    @exclusivity(unchecked) private var retired: [ClientConnection] = []
     /// Lookups that wait for a connection, in order.
-    @exclusivity(unchecked) private var waiting = Deque<Pending>()
+    @exclusivity(unchecked) private var waiting = Deque<PendingLookup>()
     /// Fires at the next deadline, or where a connection may be tried again.
     @exclusivity(unchecked) private var timer: (id: TimerID, at: UInt64)?
     /// Not before this time is a connection opened again; and the pause after the next failure.
@@ -48,13 +52,15 @@ public final class Client {
     ///   - map: the name of the map, the first word of each request.
     ///   - milliseconds: the time after which a lookup is given up.
     ///   - connections: how many there are at most.
+    ///   - pulse: what the clients of all loops know of this provider; nil for one that nobody else asks.
     ///   - thread: the loop of the caller; everything here is called on it.
     public init(
         path: String, map: String = "popmap", deadline milliseconds: UInt64 = 5000, connections: Int = 4,
-        on thread: LoopThread
+        pulse: Pulse? = nil, on thread: LoopThread
     ) {
         self.path = path
         self.map = Array(map.utf8)
+        self.pulse = pulse ?? Pulse(patience: milliseconds / 5 * 3) { _ in }
         deadline = milliseconds
         self.limit = max(1, connections)
         self.thread = thread
@@ -67,13 +73,13 @@ public final class Client {
         return await withUnsafeContinuation { continuation in
             // The loop's time is that of its last wake-up; a deadline counts from now.
             let now = LoopThread.clock()
-            place(Pending(key: key, deadline: now &+ deadline, continuation: continuation), now)
-            wake(at: now &+ deadline)
+            place(PendingLookup(key, asked: now, deadline: now &+ deadline, continuation), now)
+            wake(at: now &+ min(deadline, pulse.patience))
         }
     }
 
     deinit {
-        for connection in connections { _ = connection.close() }
+        for connection in connections + retired { _ = connection.close() }
     }
 
     /// Closes the connections. Lookups under way, and later ones, are answered with `.temporary`.
@@ -81,27 +87,23 @@ public final class Client {
         closed = true
         if let timer { thread.cancelTimer(timer.id) }
         timer = nil
-        for connection in connections {
-            for pending in connection.close() {
-                pending.continuation.resume(returning: .temporary("the proxy is ending"))
-            }
-        }
+        let left = (connections + retired).flatMap { $0.close() } + waiting
         connections = []
-        while let pending = waiting.popFirst() {
-            pending.continuation.resume(returning: .temporary("the proxy is ending"))
-        }
+        retired = []
+        waiting = []
+        for lookup in left { lookup.answer(.temporary("the proxy is ending")) }
     }
 
     // MARK: Placing
 
     /// Sends a lookup on the best connection, or lets it wait for one.
-    private func place(_ pending: Pending, _ now: UInt64) {
+    private func place(_ lookup: PendingLookup, _ now: UInt64) {
         guard let connection = freest(now) else {
-            waiting.append(pending)
+            waiting.append(lookup)
             wake(at: retryAt)
             return
         }
-        connection.ask(pending)
+        connection.ask(lookup, now)
     }
 
     /// The connection with the fewest lookups under way; a new one where all have some and there may be more.
@@ -137,11 +139,13 @@ public final class Client {
     // MARK: What connections report
 
     /// A reply came: the provider is well.
-    func answered(_ pending: Pending) {
+    func answered(_ lookup: PendingLookup, on connection: ClientConnection) {
         pause = Self.backoff.lowerBound
-        let asked = pending.deadline &- deadline
-        let took = thread.now > asked ? min(thread.now - asked, 10_000) : 0
-        age = age - age / 16 + took
+        pulse.answered(thread.now)
+        age = age - age / 16 + (thread.now > lookup.asked ? min(thread.now - lookup.asked, 10_000) : 0)
+        guard connection.isRetired, connection.count == 0 else { return }
+        retired.removeAll { $0 === connection }
+        _ = connection.close()
     }
 
     /// A connection is gone. What it left unanswered is asked again, ahead of what waits.
@@ -151,11 +155,14 @@ public final class Client {
     ///   - reason: what to tell those whose deadline comes first.
     func lost(_ connection: ClientConnection, fruitful: Bool, _ reason: String) {
         connections.removeAll { $0 === connection }
+        retired.removeAll { $0 === connection }
         let now = LoopThread.clock()
         let left = connection.close()
+        // What a retired one owes has been asked elsewhere.
+        guard !connection.isRetired else { return }
         failure = reason
         if !fruitful, !left.isEmpty { backOff(now) }
-        for pending in left.reversed() { waiting.prepend(pending) }
+        for lookup in left.reversed() where !lookup.isDone { waiting.prepend(lookup) }
         placeWaiting(now)
         schedule()
     }
@@ -163,9 +170,20 @@ public final class Client {
     private func placeWaiting(_ now: UInt64) {
         // A connection may be lost in `ask`, which puts its lookups back here: so not more than wait now.
         for _ in 0..<waiting.count {
-            guard let connection = freest(now), let pending = waiting.popFirst() else { return }
-            connection.ask(pending)
+            guard let connection = freest(now), let lookup = waiting.popFirst() else { return }
+            if !lookup.isDone { connection.ask(lookup, now) }
         }
+    }
+
+    /// Asks what a connection owes on another one as well.
+    private func retire(_ connection: ClientConnection) {
+        guard retired.count < limit * Self.retiredPerConnection else { return }
+        connections.removeAll { $0 === connection }
+        connection.isRetired = true
+        retired.append(connection)
+        // Whoever it was that is stuck must not take company along again.
+        age = max(age, Self.quick * 16)
+        waiting.append(contentsOf: connection.unanswered)
     }
 
     // MARK: Time
@@ -182,11 +200,23 @@ public final class Client {
 
     private func schedule() {
         if !waiting.isEmpty { wake(at: retryAt) }
-        for pending in waiting { wake(at: pending.deadline) }
-        for connection in connections {
+        for lookup in waiting { wake(at: lookup.deadline) }
+        // What is overdue already is looked at from time to time.
+        let soon = LoopThread.clock() &+ pulse.interval
+        for connection in connections + retired {
             if let deadline = connection.deadline { wake(at: deadline) }
+            let patience = connection.isRetired ? longestSilence : pulse.patience
+            if let silence = connection.silence { wake(at: max(silence &+ patience, soon)) }
         }
+        if let asked { wake(at: max(asked &+ pulse.patience, soon)) }
     }
+
+    /// Since when the oldest lookup has waited.
+    private var asked: UInt64? {
+        ((connections + retired).compactMap(\.asked) + waiting.map(\.asked)).min()
+    }
+
+    private var longestSilence: UInt64 { max(Self.longestSilence, deadline &* 2) }
 }
 
 extension Client: TimerTarget {
@@ -194,19 +224,25 @@ extension Client: TimerTarget {
     public func timerFired() {
         timer = nil
         let now = LoopThread.clock()
-        for pending in waiting where pending.deadline <= now {
-            pending.continuation.resume(returning: .temporary(failure))
+        var late = Set<ObjectIdentifier>()
+        for connection in connections + retired where connection.giveUp(now) {
+            late.insert(ObjectIdentifier(connection))
         }
-        waiting.removeAll { $0.deadline <= now }
-        // A connection whose provider is stuck is of no use to those behind: they are asked again elsewhere.
-        for connection in connections where connection.deadline.map({ $0 <= now }) ?? false {
-            connections.removeAll { $0 === connection }
-            for pending in connection.close() {
-                if pending.deadline <= now {
-                    pending.continuation.resume(returning: .temporary("the map did not answer in time"))
-                } else {
-                    waiting.append(pending)
-                }
+        for lookup in waiting where lookup.deadline <= now { lookup.answer(.temporary(failure)) }
+        waiting.removeAll(where: \.isDone)
+        if let asked { pulse.check(asked: asked, now: now) }
+        for connection in connections + retired {
+            let silence = connection.silence.map { now > $0 ? now - $0 : 0 } ?? 0
+            if silence >= longestSilence {
+                connections.removeAll { $0 === connection }
+                retired.removeAll { $0 === connection }
+                let left = connection.close()
+                if !connection.isRetired { waiting.append(contentsOf: left.filter { !$0.isDone }) }
+            } else if !connection.isRetired,
+                silence >= pulse.patience || late.contains(ObjectIdentifier(connection))
+            {
+                // Of no use to those behind.
+                retire(connection)
             }
         }
         placeWaiting(now)

@@ -10,12 +10,14 @@ final class ClientConnection {
 
     private unowned let client: Client
     private let channel: Channel
-    @exclusivity(unchecked) private var pending = Deque<Client.Pending>()
+    @exclusivity(unchecked) private var pending = Deque<PendingLookup>()
     @exclusivity(unchecked) private var input = Netstring(limit: Limits.reply)
     @exclusivity(unchecked) private var output: [UInt8] = []
     @exclusivity(unchecked) private var sent = 0
     /// Whether any reply has come.
     @exclusivity(unchecked) private var fruitful = false
+    /// When the last reply came, or the first request without one was sent.
+    @exclusivity(unchecked) private var lastReply: UInt64 = 0
 
     /// Connects, which a Unix socket does at once or not at all.
     /// - Throws: `Errno`; `EAGAIN` where the provider's queue is full.
@@ -32,25 +34,49 @@ final class ClientConnection {
         channel.handler = self
     }
 
-    /// Lookups under way.
+    /// Whether it gets no more lookups.
+    var isRetired = false
+
+    /// Replies that are due, for lookups that were given up as well.
     var count: Int { pending.count }
 
+    /// Lookups that wait for a reply on it.
+    var unanswered: some Sequence<PendingLookup> { pending.lazy.filter { !$0.isDone } }
+
     /// The deadline that comes first; lookups asked a second time may stand behind younger ones.
-    var deadline: UInt64? { pending.lazy.map(\.deadline).min() }
+    var deadline: UInt64? { unanswered.map(\.deadline).min() }
+
+    /// When the oldest of the lookups under way was asked first.
+    var asked: UInt64? { unanswered.map(\.asked).min() }
+
+    /// Since when a reply is due and none has come; nil where none is due.
+    var silence: UInt64? { pending.isEmpty ? nil : lastReply }
 
     /// Requests of this turn of the loop, which leave together at its end.
     @exclusivity(unchecked) private(set) var gathered = 0
 
     /// Sends a request at the end of this turn, behind those that wait.
-    func ask(_ lookup: Client.Pending) {
+    func ask(_ lookup: PendingLookup, _ now: UInt64) {
+        if pending.isEmpty { lastReply = now }
         pending.append(lookup)
         Wire.append(map: client.map, key: lookup.key, to: &output)
         if gathered == 0 { client.thread.callAtTurnEnd(self) }
         gathered += 1
     }
 
+    /// Answers those whose deadline has come; their replies stay due.
+    /// - Returns: whether there were any.
+    func giveUp(_ now: UInt64) -> Bool {
+        var isLate = false
+        for lookup in pending where lookup.deadline <= now && !lookup.isDone {
+            lookup.answer(.temporary("the map did not answer in time"))
+            isLate = true
+        }
+        return isLate
+    }
+
     /// Closes the connection and hands over what is unanswered.
-    func close() -> Deque<Client.Pending> {
+    func close() -> Deque<PendingLookup> {
         channel.close()
         defer { pending = [] }
         return pending
@@ -99,14 +125,16 @@ final class ClientConnection {
                     return false
                 }
                 fruitful = true
-                client.answered(lookup)
-                lookup.continuation.resume(returning: Wire.answer(payload))
+                lastReply = channel.thread.now
+                lookup.answer(Wire.answer(payload))
+                client.answered(lookup, on: self)
+                if channel.isClosed { return false }
             }
             return true
         } catch {
             // The place of the next reply is unknown: this lookup fails, those behind it are asked again.
             if let lookup = pending.popFirst() {
-                lookup.continuation.resume(returning: .temporary("the map provider's answer cannot be read: \(error)"))
+                lookup.answer(.temporary("the map provider's answer cannot be read: \(error)"))
             }
             client.lost(self, fruitful: true, "the map provider's answer cannot be read: \(error)")
             return false

@@ -21,6 +21,7 @@ struct LDAPPopmap: Popmap {
         }
         // The library writes with write(2).
         signal(SIGPIPE, SIG_IGN)
+        LDAPSession.prepare()
         return LDAPDirectory(location: location, patience: patience)
     }
 

@@ -37,6 +37,13 @@ final class LDAPSession {
         ldap_unbind_ext(handle, nil, nil)
     }
 
+    /// Has the library read ldap.conf(5) and find out the name of this machine, which asks the DNS and knows no limit:
+    /// better at the start than in a lookup.
+    static func prepare() {
+        var version: Int32 = 0
+        ldap_get_option(nil, LDAP_OPT_PROTOCOL_VERSION, &version)
+    }
+
     /// Connects, and turns to TLS where the URL says so. Nothing is sent in the clear where that fails.
     static func open(
         _ server: LDAPServer, of location: LDAPLocation, with dialer: Dialer, by deadline: Deadline
@@ -45,7 +52,7 @@ final class LDAPSession {
             let descriptor = try dialer.connect(to: server, by: deadline)
             let session = try LDAPSession(descriptor, to: server, version: location.version)
             if server.scheme == .ldaps || location.extensions.startTLS {
-                try session.secure(location.extensions, by: deadline)
+                try session.secure(location.extensions, descriptor, by: deadline)
                 // The library has made the socket a blocking one, on which half a message would hold up the lookup.
                 _ = linux_fcntl(descriptor, F_SETFL, O_NONBLOCK)
             }
@@ -55,7 +62,9 @@ final class LDAPSession {
         }
     }
 
-    private func secure(_ extensions: LDAPExtensions, by deadline: Deadline) throws(LDAPFault) {
+    private func secure(
+        _ extensions: LDAPExtensions, _ descriptor: Int32, by deadline: Deadline
+    ) throws(LDAPFault) {
         if extensions.startTLS {
             var message: Int32 = 0
             let code = ldap_start_tls(handle, nil, nil, &message)
@@ -77,16 +86,18 @@ final class LDAPSession {
         guard ldap_set_option(handle, LDAP_OPT_X_TLS_NEWCTX, &isServer) == LDAP_OPT_SUCCESS else {
             throw LDAPFault(.unreachable, "TLS: the files of certificates or keys cannot be used")
         }
-        var limit = deadline.interval
-        // Zero would mean none.
-        if limit.tv_sec == 0, limit.tv_usec == 0 { limit.tv_usec = 1000 }
-        ldap_set_option(handle, LDAP_OPT_NETWORK_TIMEOUT, &limit)
-        let code = ldap_install_tls(handle)
+        var handshake = Handshake(descriptor: descriptor, deadline: deadline)
+        let code = ldap_install_tls_waiting(
+            handle,
+            { context, writing in
+                guard let handshake = context?.assumingMemoryBound(to: Handshake.self).pointee else { return 0 }
+                return handshake.wait(writing: writing != 0) ? 1 : 0
+            }, &handshake)
+        guard code != LDAP_SUCCESS else { return }
+        guard deadline.remaining > 0 else { throw LDAPFault(.unreachable, "TLS: no answer in time") }
         // With GnuTLS the library does not tell these apart.
         let why = "the handshake failed, or the certificate is not of a known authority, or is for another name"
-        guard code == LDAP_SUCCESS else {
-            throw LDAPFault(.unreachable, "TLS: \(code == LDAP_CONNECT_ERROR ? why : Self.text(code, ""))")
-        }
+        throw LDAPFault(.unreachable, "TLS: \(code == LDAP_CONNECT_ERROR ? why : Self.text(code, ""))")
     }
 
     /// A handle has the numbers of ldap.conf(5) from the beginning, but not its file names.
@@ -144,7 +155,9 @@ final class LDAPSession {
         let reply = try wait(for: message, "search", by: deadline)
         let (result, detail) = try reply.result
         let count = reply.count
-        guard result == LDAP_SUCCESS || result == LDAP_SIZELIMIT_EXCEEDED && count > 0 else {
+        // LDAP_PARTIAL_RESULTS: version 2's way to say that there are referrals, too.
+        guard [LDAP_SUCCESS, LDAP_PARTIAL_RESULTS].contains(result) || result == LDAP_SIZELIMIT_EXCEEDED && count > 0
+        else {
             throw LDAPFault(result, during: "search", detail)
         }
         return (reply.first(location.attributes), count > 1)
@@ -163,5 +176,19 @@ final class LDAPSession {
 
     private static func text(_ code: Int32, _ detail: String) -> String {
         String(cString: ldap_err2string(code)) + (detail.isEmpty ? "" : " (\(detail))")
+    }
+}
+
+/// What is needed to wait within a handshake.
+private struct Handshake {
+    let descriptor: Int32
+    let deadline: Deadline
+
+    /// Whether the socket can be read, or written, before the time is over.
+    func wait(writing: Bool) -> Bool {
+        var socket = pollfd(fd: descriptor, events: Int16(writing ? POLLOUT : POLLIN), revents: 0)
+        let left = deadline.remaining
+        // An interrupted one is tried again by the caller.
+        return left > 0 && poll(&socket, 1, left) != 0
     }
 }

@@ -21,11 +21,12 @@ public enum Service {
         for signal in [SIGHUP, SIGTERM, SIGINT] { sigaddset(&signals, signal) }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
 
+        let mapOption = options.takeMapOption()
         let sink = try startLog(options)
         let configuration: Map.Configuration
+        let patience = Int(options.lookupTimeout * 1000)
         do {
-            configuration = try Map.configuration(
-                options.takeMapOption(), patience: Int(options.lookupTimeout * 1000))
+            configuration = try Map.configuration(mapOption, patience: patience)
         } catch {
             throw refusal(error.description, sink)
         }
@@ -48,7 +49,7 @@ public enum Service {
         do {
             let pool = try ServicePool(
                 listeners, mapName: Array(options.mapName.utf8), connections: options.connections)
-            try serve(kind, configuration, pool, options.workers, signals, sink)
+            try serve(kind, configuration, patience, pool, options.workers, signals, sink)
         } catch {
             throw refusal("cannot serve: \(error)", sink)
         }
@@ -98,14 +99,14 @@ public enum Service {
     }
 
     private static func serve<Map: Popmap>(
-        _ kind: Map.Type, _ configuration: Map.Configuration, _ pool: ServicePool, _ workers: Int,
+        _ kind: Map.Type, _ configuration: Map.Configuration, _ patience: Int, _ pool: ServicePool, _ workers: Int,
         _ signals: sigset_t, _ sink: LogSink
     ) throws(Errno) {
         let log = Logger(label: "lookup.service")
         pool.running.store(workers, ordering: .releasing)
         for _ in 0..<workers {
             try startThread(name: "lookup") {
-                var worker = ServiceWorker<Map>(pool, configuration)
+                var worker = ServiceWorker<Map>(pool, configuration, patience: patience)
                 worker.run()
                 pool.running.subtract(1, ordering: .releasing)
             }

@@ -29,6 +29,8 @@ struct ServiceConnection: Sendable {
     var ended = false
     /// Counts up over all connections; the lowest number is the most idle connection.
     var lastUse: UInt64 = 0
+    /// When the requests that wait in `input` came in, in nanoseconds.
+    private var received: UInt64 = 0
 
     init(_ descriptor: Int32) {
         self.descriptor = descriptor
@@ -58,8 +60,8 @@ struct ServiceConnection: Sendable {
     /// Answers what has come in, in order, until there is nothing left to do without waiting.
     /// - Parameters:
     ///   - room: where to read to.
-    ///   - answer: looks a request up.
-    mutating func serve(room: UnsafeMutableRawBufferPointer, answer: (Wire.Request?) -> Answer) -> Next {
+    ///   - answer: looks a request up that has waited for so many nanoseconds.
+    mutating func serve(room: UnsafeMutableRawBufferPointer, answer: (Wire.Request?, UInt64) -> Answer) -> Next {
         for _ in 0..<Self.turns {
             // Replies first: a connection that does not take them is not read from.
             guard let step = replyToAll(answer) else { return .close }
@@ -67,6 +69,7 @@ struct ServiceConnection: Sendable {
             if ended { return .close }
             let count = unsafe recv(descriptor, room.baseAddress, room.count, 0)
             if count > 0 {
+                received = ServiceClock.now()
                 unsafe input.append(UnsafeRawBufferPointer(rebasing: room[..<count]))
             } else if count == 0 {
                 ended = true
@@ -86,18 +89,25 @@ struct ServiceConnection: Sendable {
         return .read
     }
 
+    /// Whether the other end has gone altogether, so that nobody reads an answer; one that only sends no more does.
+    var isAbandoned: Bool {
+        var state = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&state, 1, 0) == 1 && state.revents & Int16(POLLHUP) != 0
+    }
+
     /// Answers every whole request that is here.
     /// - Returns: whether all replies were taken; nil where the connection must go.
-    private mutating func replyToAll(_ answer: (Wire.Request?) -> Answer) -> Bool? {
+    private mutating func replyToAll(_ answer: (Wire.Request?, UInt64) -> Answer) -> Bool? {
         guard let taken = flush() else { return nil }
         if !taken { return false }
-        var began = ServiceClock.now()
+        var now = ServiceClock.now()
+        var began = now
         do {
             while let payload = try input.next() {
-                let reply = answer(Wire.request(payload))
+                let reply = answer(Wire.request(payload), now > received ? now - received : 0)
                 Wire.append(reply, to: &output)
                 // Replies share a write, but none waits for the slow lookup of the next.
-                let now = ServiceClock.now()
+                now = ServiceClock.now()
                 if output.count >= Self.outputLimit || now &- began > ServiceClock.patience {
                     guard let taken = flush() else { return nil }
                     if !taken { return false }

@@ -1,5 +1,6 @@
 public import ArgumentParser
 import CLinux
+import Daemon
 import Glibc
 import Lookup
 
@@ -78,8 +79,9 @@ public struct ServiceOptions: ParsableArguments {
         }
     }
 
-    /// The options string: from the command line, else the environment, from which it is wiped.
+    /// The options string: from the command line, else the environment; it is wiped from both, which others can see.
     func takeMapOption() -> String {
+        ArgumentVector.hide(letter: "m", name: "map_library_opt", flags: "dh")
         let name = Self.mapOptionVariable
         var inherited = ""
         if let value = getenv(name) {

@@ -8,16 +8,25 @@ import Synchronization
 struct ServiceWorker<Map: Popmap> {
     /// Bytes read at once: requests of a few dozen pipelined lookups.
     private static var roomSize: Int { 16 * 1024 }
+    /// Nanoseconds of a lookup that is slow.
+    private static var longEnough: UInt64 { 100_000_000 }
 
     private let pool: ServicePool
     private var map: Map
     private var reopenings = 0
+    /// Whether the last lookup took so long that somebody may have lost patience.
+    private var isSlow = false
+    /// Nanoseconds a request may have waited behind others before it is asked at all: who sent it has no use for the
+    /// answer by then, and those behind would wait even longer.
+    private let longestWait: UInt64
     /// Why the last lookup failed, as the log was told.
     private var complaint: String?
     private let log = Logger(label: "lookup.service")
 
-    init(_ pool: ServicePool, _ configuration: Map.Configuration) {
+    /// - Parameter patience: milliseconds a lookup may take.
+    init(_ pool: ServicePool, _ configuration: Map.Configuration, patience: Int) {
         self.pool = pool
+        longestWait = UInt64(patience) * 2_000_000
         map = Map(configuration)
     }
 
@@ -29,7 +38,8 @@ struct ServiceWorker<Map: Popmap> {
             switch pool.wait() {
             case .incoming(let listener): pool.accept(listener)
             case .connection(var connection, let token):
-                let next = connection.serve(room: room) { answer($0) }
+                let next: ServiceConnection.Next =
+                    isSlow && connection.isAbandoned ? .close : connection.serve(room: room) { answer($0, waited: $1) }
                 pool.giveBack(connection, token, next: next)
             case .stop:
                 finish(room)
@@ -45,7 +55,7 @@ struct ServiceWorker<Map: Popmap> {
         while let taken = pool.takeAny() {
             var connection = taken.0
             serving: while true {
-                switch connection.serve(room: room, answer: { answer($0) }) {
+                switch connection.serve(room: room, answer: { answer($0, waited: $1) }) {
                 case .read:
                     var wanted = pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0)
                     if poll(&wanted, 1, 0) != 1 || wanted.revents & Int16(POLLIN) == 0 { break serving }
@@ -60,7 +70,7 @@ struct ServiceWorker<Map: Popmap> {
         }
     }
 
-    private mutating func answer(_ request: Wire.Request?) -> Answer {
+    private mutating func answer(_ request: Wire.Request?, waited: UInt64) -> Answer {
         guard let request else { return .permanent("a request is '<map> <key>'") }
         guard request.map.elementsEqual(pool.mapName) else { return .permanent("there is no map of this name here") }
         let asked = pool.reopenings.load(ordering: .acquiring)
@@ -68,7 +78,9 @@ struct ServiceWorker<Map: Popmap> {
             reopenings = asked
             map.reopen()
         }
-        let answer = map.lookup(Array(request.key))
+        let began = ServiceClock.now()
+        let answer = waited > longestWait ? .temporary("too many lookups wait") : map.lookup(Array(request.key))
+        isSlow = ServiceClock.now() &- began > Self.longEnough
         switch answer {
         case .temporary(let reason), .permanent(let reason): complain(reason)
         case .found, .notFound: complain(nil)

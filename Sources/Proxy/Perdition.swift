@@ -10,12 +10,16 @@ public enum Perdition {
     public static func main() -> Never {
         Background.fillStandardStreams()
         signal(SIGPIPE, SIG_IGN)
-        exit(run(CommandLine.arguments))
+        let arguments = CommandLine.arguments
+        let secrets = Options.secrets(in: arguments)
+        for place in secrets { ArgumentVector.hide(place.argument, from: place.offset) }
+        exit(run(arguments, hidden: secrets))
     }
 
-    private static func run(_ arguments: [String]) -> Int32 {
+    /// - Parameter secrets: the values among the arguments that no other process gets as such.
+    private static func run(_ arguments: [String], hidden secrets: [CommandLineWords.Place]) -> Int32 {
         do {
-            return try serve(arguments, directory: currentDirectory())
+            return try serve(arguments, secrets, directory: currentDirectory())
         } catch {
             // Every error of the program describes itself in a sentence.
             guard !"\(error)".isEmpty else { return failure }
@@ -25,18 +29,27 @@ public enum Perdition {
         }
     }
 
-    private static func serve(_ arguments: [String], directory: String) throws -> Int32 {
+    private static func serve(
+        _ arguments: [String], _ secrets: [CommandLineWords.Place], directory: String
+    ) throws -> Int32 {
         switch try Options.parse(arguments: arguments, directory: directory) {
         case .print(let text):
             print(text, terminator: "")
             return 0
-        case .serve(let options, let notes):
+        case .serve(var options, let notes):
             if let orders = getenv(Worker.roleVariable).flatMap({ Worker.Orders(String(cString: $0)) }) {
                 unsetenv(Worker.roleVariable)
+                // Whoever talks to the network has no need of a database's password.
+                options.mapLibraryOpt = options.mapLibraryOpt.map { _ in MapOptionMask.mark }
                 return try Worker.run(options, orders)
             }
             if options.inetdMode { return try Inetd.run(options, directory: directory) }
-            return try Master.run(options, notes: notes, arguments: arguments, directory: directory)
+            var shown = arguments
+            for place in secrets {
+                let head = shown[place.argument].utf8.prefix(place.offset)
+                shown[place.argument] = String(decoding: head, as: UTF8.self) + MapOptionMask.mark
+            }
+            return try Master.run(options, notes: notes, arguments: shown, directory: directory)
         }
     }
 

@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import Lookup
 import Loop
+import Synchronization
 import Testing
 
 /// The client on an event loop, against a server that was not written with this library.
@@ -138,6 +139,117 @@ struct ClientTests {
         }
         #expect(answers[0] == .temporary("the map did not answer in time"))
         #expect(answers[1] == .found(Array("10.0.0.1".utf8)))
+    }
+
+    /// What a client was told of a provider.
+    private final class Reports: Sendable {
+        let times = Mutex<[UInt64]>([])
+        var count: Int { times.withLock { $0.count } }
+    }
+
+    @Test func aSilentConnectionIsNotTheLastWord() async throws {
+        let path = path
+        // One thread of the provider is stuck for ever, with whatever connection it has got.
+        let script = """
+            import socket, sys, threading
+            server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1]); server.listen(64)
+            def serve(connection, index):
+                while got := connection.recv(65536):
+                    if index > 1: connection.sendall(b"4:OK x," * got.count(b","))
+            index = 0
+            while True:
+                threading.Thread(target=serve, args=[server.accept()[0], index], daemon=True).start()
+                index += 1
+            """
+        let server = try Program("python3", ["-c", script, path])
+        defer { server.stop() }
+        // This takes the first connection.
+        try await eventually("the server", isServed)
+        let reports = Reports()
+        let answers = try await onLoop { loop in
+            let pulse = Pulse(patience: 500) { last in reports.times.withLock { $0.append(last) } }
+            let client = Client(path: path, deadline: 30_000, connections: 1, pulse: pulse, on: loop.thread)
+            defer { client.close() }
+            return await Self.ask(client, (0..<20).map { "user\($0)" }, loop)
+        }
+        #expect(answers == Array(repeating: .found([120]), count: 20))
+    }
+
+    @Test func aLateAnswerIsAnAnswer() async throws {
+        let path = path
+        let script = """
+            import socket, sys, time
+            server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1]); server.listen(64)
+            while True:
+                connection = server.accept()[0]
+                while got := connection.recv(65536):
+                    time.sleep(2)
+                    connection.sendall(b"4:OK x," * got.count(b","))
+            """
+        let server = try Program("python3", ["-c", script, path])
+        defer { server.stop() }
+        try await eventually("the server", isServed)
+        let answer = try await onLoop { loop in
+            // It serves one connection for good, the first: the second try comes to nothing.
+            let pulse = Pulse(patience: 300) { _ in }
+            let client = Client(path: path, deadline: 60_000, connections: 1, pulse: pulse, on: loop.thread)
+            defer { client.close() }
+            return await client.lookUp(Array("joe".utf8))
+        }
+        #expect(answer == .found([120]))
+    }
+
+    @Test func whoGivesNoAnswerAtAllIsReported() async throws {
+        let server = try startServer(["stuck=!wait", "joe=10.0.0.1"])
+        defer { server.stop() }
+        try await eventually("the server", isServed)
+        let path = path
+        let reports = Reports()
+        let (before, answer) = try await onLoop { loop in
+            let pulse = Pulse(patience: 400) { last in reports.times.withLock { $0.append(last) } }
+            let client = Client(path: path, deadline: 2_000, pulse: pulse, on: loop.thread)
+            defer { client.close() }
+            for _ in 0..<5 { _ = await client.lookUp(Array("joe".utf8)) }
+            let before = reports.count
+            return (before, await client.lookUp(Array("stuck".utf8)))
+        }
+        #expect(before == 0)
+        #expect(answer == .temporary("the map did not answer in time"))
+        let times = reports.times.withLock { $0 }
+        #expect((1...40).contains(times.count), "again and again, but not in a busy circle: \(times.count)")
+        #expect(Set(times).count == 1 && times.first != 0, "the time of joe's answer")
+    }
+
+    @Test func whoAnswersOthersIsNot() async throws {
+        let server = try startServer(["stuck=!wait", "joe=10.0.0.1"])
+        defer { server.stop() }
+        try await eventually("the server", isServed)
+        let path = path
+        let reports = Reports()
+        let answered = try await onLoop { loop in
+            let pulse = Pulse(patience: 1_000) { last in reports.times.withLock { $0.append(last) } }
+            // Another loop's client, for all they know of one another.
+            let other = Client(path: path, deadline: 4_000, pulse: pulse, on: loop.thread)
+            nonisolated(unsafe) let (client, tally) = (
+                Client(path: path, deadline: 4_000, pulse: pulse, on: loop.thread), Tally(1)
+            )
+            defer {
+                client.close()
+                other.close()
+            }
+            loop.start { _ in
+                tally.answers[0] = await client.lookUp(Array("stuck".utf8))
+                tally.missing = 0
+            }
+            var answered = 0
+            while tally.missing > 0 {
+                if case .found = await other.lookUp(Array("joe".utf8)) { answered += 1 }
+                await loop.thread.sleep(20)
+            }
+            return answered
+        }
+        #expect(answered > 1)
+        #expect(reports.count == 0)
     }
 
     @Test(arguments: ["garbage", "9999999:", "9:OK toolong!!"])

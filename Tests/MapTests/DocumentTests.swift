@@ -62,16 +62,23 @@ struct DocumentTests {
     @Test func theCommandsDoWhatThePageSays() async throws {
         var servers: [Program] = []
         defer { for server in servers { server.stop() } }
+        let examples = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(
+            path: "../../docs/examples")
+        let environment = ["PATH": "\(examples.path):\(Tool.products):/usr/sbin:/usr/bin:/bin"]
         let consoles = blocks.filter { $0.kind == "console" }
-        #expect(!consoles.isEmpty)
+        #expect(consoles.count == 2)
         for block in consoles {
             var rest = block.lines[...]
             while let line = rest.popFirst() {
                 try #require(line.hasPrefix("$ "))
-                let command = line.dropFirst(2).replacing("/run/popmap", with: scratch.file("socket"))
+                let command = line.dropFirst(2).replacing("/run/", with: scratch.file("run-"))
                 if command.hasSuffix(" &") {
-                    servers.append(try Program("/bin/sh", ["-c", "exec \(command.dropLast(2))"], in: scratch.path))
-                    try await eventually("the provider") { RawClient(scratch.file("socket")) != nil }
+                    servers.append(
+                        try Program(
+                            "/bin/sh", ["-c", "exec \(command.dropLast(2))"], in: scratch.path, environment: environment
+                        ))
+                    let socket = try #require(command.split(separator: " ").first { $0.hasPrefix(scratch.path) })
+                    try await eventually("the provider") { RawClient(String(socket)) != nil }
                     continue
                 }
                 var expected = ""

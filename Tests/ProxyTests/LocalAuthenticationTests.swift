@@ -168,8 +168,8 @@ import Testing
 
     @Test func theWorkersOrdersNameBothSockets() {
         var orders = Worker.Orders(listeners: 2)
-        for (map, auth) in [(nil, nil), ("/m a p", nil), (nil, "/auth"), ("/m", "/auth")] as [(String?, String?)] {
-            orders.mapSocket = map
+        for (maps, auth) in [([], nil), (["/m a p"], nil), ([], "/auth"), (["/m"], "/auth")] as [([String], String?)] {
+            orders.mapSockets = maps
             orders.authSocket = auth
             let text = orders.environment.first?.dropFirst("\(Worker.roleVariable)=".count) ?? ""
             #expect(Worker.Orders(String(text)) == orders)

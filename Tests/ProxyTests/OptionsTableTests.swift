@@ -155,7 +155,8 @@ import Testing
 
     @Test func theDumpNamesEveryOptionAndNoSecret() throws {
         var options = Options()
-        options.mapLibraryOpt = "host=db password=swordfish"
+        options.mapLibrary = "/usr/local/sbin/mymap"
+        options.mapLibraryOpt = ["host=db password=swordfish"]
         let lines = options.dumpLines
         #expect(lines.count == 2)
         let shown = OptionList.all.filter {
@@ -182,9 +183,9 @@ import Testing
         fourth.timeout = 6
         #expect(one.checksum != fourth.checksum)
         var fifth = one
-        fifth.mapLibraryOpt = "password=a"
+        fifth.mapLibraryOpt = ["password=a"]
         var sixth = one
-        sixth.mapLibraryOpt = "password=b"
+        sixth.mapLibraryOpt = ["password=b"]
         #expect(fifth.checksum == sixth.checksum)
     }
 }

@@ -11,7 +11,7 @@ import Testing
         options.outgoingServer = outgoing.compactMap { ServerAddress($0) }
         let given = options
         return try await onLoop { _ in
-            let router = Router(given, map: nil, turn: 0)
+            let router = Router(given, maps: [], turn: 0)
             let nowhere = SocketAddress.of(-1, peer: true)
             return await router.route(
                 Array(name.utf8), names: UserName(given), source: nowhere, destination: nowhere)

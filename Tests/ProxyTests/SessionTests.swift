@@ -424,7 +424,7 @@ import Testing
                     #expect(await door.waitReadable(within: 30_000) == .ready)
                 }
                 let session = Session(
-                    try Channel(client, on: loop.thread), services, Router(options, map: nil, turn: 0),
+                    try Channel(client, on: loop.thread), services, Router(options, maps: [], turn: 0),
                     source: SocketAddress.of(client, peer: true))
                 let relay = try #require(await session.run())
                 await withUnsafeContinuation { continuation in

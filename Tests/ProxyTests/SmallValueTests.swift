@@ -118,11 +118,12 @@ import Testing
         arguments: [
             orders(1) { $0.reports = true },
             orders(60) {
-                $0.mapSocket = "/run/perdition/map.x/popmap"
+                $0.mapSockets = ["/run/perdition/map.x/popmap"]
                 $0.hasPassphrase = true
+                $0.watchesMaps = true
             },
             orders(0) {
-                $0.mapSocket = "/a b  c/d"
+                $0.mapSockets = ["/a b  c/d", "/e", " f"]
                 $0.authSocket = "/run/auth"
                 $0.detached = true
             },
@@ -134,7 +135,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "1", "1 000", "1 000 ", "x 000  /a", "-1 000  /a", "61 000  /a", "1 00  /a", "99999999999999999999 000  ",
+        "", "1", "1 0000", "1 0000 ", "x 0000  /a", "-1 0000  /a", "61 0000  /a", "1 000  /a",
+        "99999999999999999999 0000  ",
     ])
     func refusesOrdersThatAreNone(text: String) {
         #expect(Worker.Orders(text) == nil)
@@ -150,7 +152,6 @@ import Testing
             "/usr/perdition-map-postgres",
             "/usr/perdition-map-regex", "/home/me/map",
         ]
-        #expect(try choose("", programs: programs) == .none)
         #expect(try choose("gdbm", programs: programs) == .program(path: "/usr/perdition-map-gdbm"))
         #expect(try choose("ldap", programs: programs) == .program(path: "/opt/perdition-map-ldap"))
         #expect(try choose("/home/me/map", programs: programs) == .program(path: "/home/me/map"))
@@ -172,7 +173,7 @@ import Testing
 
     @Test(arguments: [
         "nosuch", "/home/me/nosuch", "unix:", "unix:map", "/x/libperditiondb_.so", "/x/libperditiondb_nis.so.0",
-        "gdbm/",
+        "gdbm/", "", "unix:/run/a\nb",
     ])
     func namesTheOptionWhereThereIsNoProvider(library: String) {
         #expect {

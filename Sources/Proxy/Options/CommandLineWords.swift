@@ -6,6 +6,14 @@ struct CommandLineWords {
     struct Word {
         let option: OptionDeclaration
         let value: String
+        /// The argument its value stands in, and how many bytes of that come ahead of it.
+        let place: Place
+    }
+
+    /// Where a value begins.
+    struct Place: Equatable {
+        let argument: Int
+        let offset: Int
     }
 
     /// In the order they were given.
@@ -16,11 +24,26 @@ struct CommandLineWords {
     /// Takes `arguments`, without argv[0], apart. Throws for unknown options, missing and surplus values, and words
     /// that belong to no option.
     init(_ arguments: ArraySlice<String>, list: [OptionDeclaration]) throws(OptionError) {
+        self.init(list: list, rest: arguments)
+        try takeAll()
+    }
+
+    private init(list: [OptionDeclaration], rest: ArraySlice<String>) {
         self.list = list
-        rest = arguments
+        self.rest = rest
+    }
+
+    /// Where the values stand that nobody else is to see; as far as the arguments make sense.
+    static func secrets(in arguments: ArraySlice<String>, list: [OptionDeclaration]) -> [Place] {
+        var words = CommandLineWords(list: list, rest: arguments)
+        try? words.takeAll()
+        return words.words.filter(\.option.kind.isSecret).map(\.place)
+    }
+
+    private mutating func takeAll() throws(OptionError) {
         while let argument = rest.popFirst() {
             if argument == "--" {
-                if let stray = rest.first { throw OptionError("options: trailing argument: \(stray)") }
+                if let stray = rest.first { throw surplus(stray) }
                 return
             }
             if argument.hasPrefix("--") {
@@ -28,10 +51,19 @@ struct CommandLineWords {
             } else if argument.hasPrefix("-"), argument != "-" {
                 try takeLetters(argument)
             } else {
-                throw OptionError("options: trailing argument: \(argument)")
+                throw surplus(argument)
             }
         }
     }
+
+    /// A word behind a secret may be more of it that was meant to be in quotes.
+    private func surplus(_ word: String) -> OptionError {
+        let isSecret = words.contains(where: \.option.kind.isSecret)
+        return OptionError("options: trailing argument: \(isSecret ? MapOptionMask.mark : word)")
+    }
+
+    /// The argument taken last.
+    private var current: Int { rest.startIndex - 1 }
 
     /// `--name`, `--name value` or `--name=value`.
     private mutating func takeLong(_ argument: String) throws(OptionError) {
@@ -44,11 +76,12 @@ struct CommandLineWords {
         let value = sign.map { body[body.index(after: $0)...] }
         guard option.kind.valueName != nil else {
             guard value == nil else { throw OptionError("options: \(argument): option does not take an argument") }
-            words.append(Word(option: option, value: ""))
+            words.append(Word(option: option, value: "", place: Place(argument: current, offset: argument.utf8.count)))
             return
         }
         let text = if let value { String(value) } else { try next(for: "--\(name)") }
-        words.append(Word(option: option, value: text))
+        let offset = value == nil ? 0 : argument.utf8.count - text.utf8.count
+        words.append(Word(option: option, value: text, place: Place(argument: current, offset: offset)))
     }
 
     /// `-x`, `-xyz`, `-xvalue`, `-x value` or `-x=value`.
@@ -62,15 +95,15 @@ struct CommandLineWords {
                 if letters.first == "=" {
                     throw OptionError("options: \(argument): option does not take an argument")
                 }
-                words.append(Word(option: option, value: ""))
+                words.append(
+                    Word(option: option, value: "", place: Place(argument: current, offset: argument.utf8.count)))
                 continue
             }
-            if letters.first == "=" {
-                words.append(Word(option: option, value: String(letters.dropFirst())))
-            } else {
-                words.append(
-                    Word(option: option, value: letters.isEmpty ? try next(for: "-\(letter)") : String(letters)))
-            }
+            let isJoined = !letters.isEmpty
+            if letters.first == "=" { letters.removeFirst() }
+            let value = isJoined ? String(letters) : try next(for: "-\(letter)")
+            let offset = isJoined ? argument.utf8.count - value.utf8.count : 0
+            words.append(Word(option: option, value: value, place: Place(argument: current, offset: offset)))
             return
         }
     }

@@ -7,6 +7,11 @@ public enum Invocation: Sendable {
 }
 
 extension Options {
+    /// Where on the command line the values stand that may hold a password.
+    static func secrets(in arguments: [String]) -> [CommandLineWords.Place] {
+        CommandLineWords.secrets(in: arguments.dropFirst(), list: OptionList.all)
+    }
+
     /// Reads the command line and the configuration file it or the program's name chooses.
     ///
     /// Nothing outside of `files` is looked at, so that a master can do it again with what it was started with.

@@ -1,12 +1,12 @@
 extension OptionKind {
     /// One value at one place, read by `read` and written by `show`.
     private static func value<Value: Sendable>(
-        _ valueName: String, _ path: Path<Value>, isNumber: Bool = false, isSecret: Bool = false,
-        action: Action = .set, show: @escaping @Sendable (Value) -> String,
+        _ valueName: String, _ path: Path<Value>, isNumber: Bool = false, action: Action = .set,
+        show: @escaping @Sendable (Value) -> String,
         read: @escaping @Sendable (String, OptionDeclaration) throws(Problem) -> Value
     ) -> OptionKind {
         OptionKind(
-            valueName, action: action, isNumber: isNumber, isSecret: isSecret,
+            valueName, action: action, isNumber: isNumber,
             take: { (options, text, declaration) throws(Problem) in
                 options[keyPath: path] = try read(text, declaration)
             },
@@ -25,9 +25,12 @@ extension OptionKind {
         value(name, path, show: { $0 }, read: { (text, _) throws(Problem) in text })
     }
 
-    /// Any text, never printed.
-    static func secret(_ name: String, _ path: Path<String>) -> OptionKind {
-        value(name, path, isSecret: true, show: { $0 }, read: { (text, _) throws(Problem) in text })
+    /// Any text, never printed as it is; further mentions add to the first.
+    static func secrets(_ name: String, _ path: Path<[String]>) -> OptionKind {
+        OptionKind(
+            name, isSecret: true, accumulates: true,
+            take: { (options, text, _) throws(Problem) in options[keyPath: path].append(text) },
+            show: { $0[keyPath: path].joined(separator: " ") }, reset: { $0[keyPath: path] = [] })
     }
 
     /// Any text; without it something else decides.

@@ -105,11 +105,13 @@ public enum OptionList {
             "authenticate_in", "a", .flag(\.authenticateIn), .users,
             "Check name and password with PAM before the real server sees them."),
         .init(
-            "map_library", "M", .text("PROVIDER", \.mapLibrary), .users,
+            "map_library", "M", .text("PROVIDER[,PROVIDER...]", \.mapLibrary), .users,
             "Who answers lookups: the short name or the path of a program, or unix:PATH for one that runs already. "
-                + "Empty for no lookups."),
+                + "Several are asked in turn until one knows the user. Empty for no lookups."),
         .init(
-            "map_library_opt", "m", .secret("STRING", \.mapLibraryOpt), .users, "What the provider is told to open."),
+            "map_library_opt", "m", .secrets("STRING", \.mapLibraryOpt), .users,
+            "What the provider is told to open. For several, given once for each that perdition starts, in their order."
+        ),
         .init(
             "map_provider_dir", .filledText("DIRECTORY", \.mapProviderDir), .users,
             "Where providers with a short name are.", default: "libexec/perdition of the installation"),

@@ -113,16 +113,22 @@ struct OptionParser {
         }
         if let found { return found }
         let advice: String
+        var shown = key
         if key.hasPrefix("-") {
             advice = "write it without dashes"
         } else if let sign = key.firstIndex(of: "=") {
+            let name = key[..<sign]
+            let meant = list.first { $0.name == name || $0.letter.map(String.init) == String(name) }
+            if meant?.kind.isSecret == true {
+                shown = "\(name)=\(MapOptionMask.mark)"
+            }
             advice = "write a blank instead of =, as in \(key[..<sign]) VALUE"
         } else if let near = nearest(to: key) {
             advice = "did you mean \(near)?"
         } else {
             advice = "--help lists those there are"
         }
-        throw OptionError("\(place): option \(key): there is no such option: \(advice)")
+        throw OptionError("\(place): option \(shown): there is no such option: \(advice)")
     }
 
     /// The option whose name differs from `key` least, if by two letters at most.

@@ -15,6 +15,11 @@ extension Options {
         if let pidFile, !pidFile.isEmpty, !pidFile.hasPrefix("/") {
             throw OptionError("\(source("pid_file"))Invalid pid file: \"\(pidFile)\"")
         }
+        do throws(MapList.Failure) {
+            _ = try MapList(self)
+        } catch {
+            throw OptionError("\(source(error.option))--\(error.option)\(error)")
+        }
         do {
             _ = try LogDestination(logFacility)
         } catch {

@@ -72,10 +72,11 @@ public struct Options: Sendable, Equatable {
     public var queryKey: [String] = []
     /// `--authenticate_in`.
     public var authenticateIn = false
-    /// `--map_library`: a provider's short name, its path, `unix:PATH`, or nothing for no lookups.
+    /// `--map_library`: a provider's short name, its path, `unix:PATH`, several of these with commas between, or
+    /// nothing for no lookups. See ``maps``.
     public var mapLibrary = "gdbm"
-    /// `--map_library_opt`; may hold a database password, so it is never printed.
-    public var mapLibraryOpt = ""
+    /// `--map_library_opt`, each that was given; may hold a database password, which is never printed.
+    public var mapLibraryOpt: [String] = []
     /// `--map_provider_dir`; nil means libexec/perdition of the installation.
     public var mapProviderDir: String?
     /// `--map_timeout`, seconds until a lookup counts as temporarily failed.

@@ -1,14 +1,21 @@
 import Daemon
 import Glibc
-import Loop
 
 /// One program the master keeps running.
+///
+/// Started again at once is what has earned it: five starts are to its credit, and the time it runs buys more. A program
+/// that dies as soon as it is started soon has none left, and waits from then on, twice as long each time.
 final class Charge {
-    /// Milliseconds before the first restart of something that dies at once; doubled up to `longestDelay`.
+    /// Milliseconds a program has to run to pay for one immediate restart: one that is killed every second is always
+    /// back at once.
+    static let price: UInt64 = 800
+    /// Immediate restarts it can have in a row.
+    static let burst: UInt64 = 5
+    /// Milliseconds before the first restart of something without credit; doubled up to `longestDelay`.
     static let shortestDelay: UInt64 = 100
     /// Milliseconds between two restarts at most.
     static let longestDelay: UInt64 = 30_000
-    /// Milliseconds after which a program counts as having run well: its next restart is immediate.
+    /// Milliseconds after which a program counts as having run well: its next pause is the shortest again.
     static let provenLife: UInt64 = 5_000
 
     /// What it is, for the log.
@@ -19,7 +26,11 @@ final class Charge {
     private(set) var due: UInt64?
     private let program: () -> ChildProcess.Program
     private var delay = Charge.shortestDelay
+    private var credit = Charge.price * Charge.burst
     private var started: UInt64 = 0
+    /// Processes in a row that were taken for stuck and had never answered.
+    private var mutes: UInt64 = 0
+    private var isDoomed = false
 
     /// A program that is to be started at once.
     init(name: String, program: @escaping () -> ChildProcess.Program) {
@@ -35,6 +46,7 @@ final class Charge {
         do throws(ChildProcess.Failure) {
             pid = try ChildProcess.start(program())
             started = now
+            isDoomed = false
             self.due = nil
             return nil
         } catch {
@@ -48,17 +60,42 @@ final class Charge {
         pid = nil
         let signal = status & 0x7f
         let how = signal == 0 ? "exited with status \(status >> 8 & 0xff)" : "was ended by signal \(signal)"
-        if now - min(started, now) >= Self.provenLife {
-            delay = Self.shortestDelay
-            due = now
-            return "\(name) \(how); it is started again"
-        }
-        return "\(name) \(how); it is started again in \(postpone(now)) ms"
+        let wait = restart(after: now - min(started, now), now: now)
+        return "\(name) \(how); it is started again" + (wait == 0 ? "" : " in \(wait) ms")
+    }
+
+    /// Decides when it is started again.
+    /// - Returns: milliseconds until then.
+    func restart(after life: UInt64, now: UInt64) -> UInt64 {
+        credit = min(credit + min(life, Self.provenLife), Self.price * Self.burst)
+        if life >= Self.provenLife { delay = Self.shortestDelay }
+        guard credit >= Self.price else { return postpone(now) }
+        credit -= Self.price
+        due = now
+        return 0
     }
 
     /// Sends a signal where it runs.
     func signal(_ number: Int32) {
         if let pid { kill(pid, number) }
+    }
+
+    /// Ends it for good where what the worker saw of it means that it is stuck. One that has only just been started is
+    /// left alone: it is not the one that was seen, or not ready yet; where that happens again, it gets more time.
+    /// - Parameters:
+    ///   - lastAnswer: when it answered last, in milliseconds on the loops' clock.
+    ///   - patience: milliseconds of silence that are too many.
+    /// - Returns: a line for the log; nil where it is not to blame.
+    func endIfStuck(lastAnswer: UInt64, patience: UInt64, now: UInt64) -> String? {
+        guard pid != nil, !isDoomed, lastAnswer <= now else { return nil }
+        let isMute = lastAnswer < started
+        if !isMute { mutes = 0 }
+        let limit = min(patience << min(mutes, 8), max(patience, 2 * Self.longestDelay))
+        guard max(lastAnswer, started) + limit <= now else { return nil }
+        if isMute { mutes += 1 }
+        isDoomed = true
+        signal(SIGKILL)
+        return "\(name) gives no answer; it is killed"
     }
 
     private func postpone(_ now: UInt64) -> UInt64 {

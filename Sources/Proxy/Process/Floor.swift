@@ -32,12 +32,14 @@ final class Floor {
         let options = services.options
         memory = CapabilityMemory(loop.thread)
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
-        let map = services.mapSocket.map {
-            Client(path: $0, deadline: UInt64(max(options.mapTimeout, 1)) &* 1000, on: loop.thread)
+        let deadline = UInt64(max(options.mapTimeout, 1)) &* 1000
+        let maps = services.maps.map {
+            Router.Map(
+                name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread))
         }
         authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
-        router = Router(options, map: map, turn: Int(UInt.random(in: 0..<count)))
+        router = Router(options, maps: maps, turn: Int(UInt.random(in: 0..<count)))
     }
 
     /// Opens the doors. What is set on the listening sockets holds for the connections (TCP_NODELAY, SO_KEEPALIVE).

@@ -1,9 +1,7 @@
 import Glibc
 
-/// Where lookups go, as `--map_library` says it.
+/// Where lookups in one map go, as an element of `--map_library` says it.
 enum MapProvider: Equatable {
-    /// Nowhere: `--outgoing_server` serves everybody.
-    case none
     /// To a provider that runs already and listens on this Unix socket.
     case running(socket: String)
     /// To a provider that the master starts from this file.
@@ -14,48 +12,55 @@ enum MapProvider: Equatable {
         let description: String
     }
 
+    /// What the files of our providers begin with.
+    private static let prefix = "perdition-map-"
     /// Names the original gave its libraries where ours are called differently.
     private static let names = ["postgresql": "postgres", "posix_regex": "regex"]
 
-    /// Reads the option's value: a short name, a path, the path of one of the original's libraries, `unix:PATH`, or
-    /// nothing.
+    /// Reads one element of the option: a short name, a path, the path of one of the original's libraries, or
+    /// `unix:PATH`.
     /// - Parameters:
     ///   - directories: where the providers of short names may be.
     ///   - isProgram: whether a file can be executed.
     static func choose(
         _ library: String, directories: [String], isProgram: (String) -> Bool = { access($0, X_OK) == 0 }
     ) throws(Failure) -> MapProvider {
-        if library.isEmpty { return .none }
-        if library.hasPrefix("unix:") {
-            let path = String(library.dropFirst(5))
-            guard path.hasPrefix("/"), path.utf8.count < 108 else {
+        if library.hasPrefix(MapList.socketPrefix) {
+            let path = String(library.dropFirst(MapList.socketPrefix.utf8.count))
+            guard path.hasPrefix("/"), path.utf8.count < 108, !path.utf8.contains(where: { $0 < 32 }) else {
                 throw Failure(
                     description:
                         "--map_library \(library): the path of a socket begins with / and is at most 107 bytes long")
             }
             return .running(socket: path)
         }
-        let short: String
-        if let name = originalName(library) {
-            short = names[name] ?? name
-        } else if library.contains("/") {
+        if originalName(library) == nil, library.contains("/") {
             guard isProgram(library) else {
                 throw Failure(
                     description: "--map_library \(library): there is no program of that name that can be executed")
             }
             return .program(path: library)
-        } else {
-            short = names[library] ?? library
         }
+        let name = originalName(library) ?? library
+        let short = names[name] ?? name
         for directory in directories {
-            let path = "\(directory)/perdition-map-\(short)"
+            let path = "\(directory)/\(prefix)\(short)"
             if isProgram(path) { return .program(path: path) }
         }
         throw Failure(
             description: """
-                --map_library \(library): there is no perdition-map-\(short) in \(directories.joined(separator: " or ")); \
+                --map_library \(library): there is no \(prefix)\(short) in \(directories.joined(separator: " or ")); \
                 install that provider, or say where it is with --map_provider_dir
                 """)
+    }
+
+    /// What kind of map an element means, by the names ours have: `ldap` for that, for the path of our provider and for
+    /// that of the original's library; nil for everything else.
+    static func shortName(_ library: String) -> String? {
+        let file = library.split(separator: "/").last.map(String.init) ?? ""
+        if let name = originalName(library) { return names[name] ?? name }
+        if file.hasPrefix(prefix) { return String(file.dropFirst(prefix.utf8.count)) }
+        return library.contains("/") ? nil : names[library] ?? library
     }
 
     /// `ldap` for `…/libperditiondb_ldap.so.0`; nil for everything else.

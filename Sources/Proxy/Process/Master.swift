@@ -12,6 +12,8 @@ final class Master {
     static let startPatience: Int32 = 30_000
     /// Milliseconds worker and provider get to end before they are killed.
     static let endPatience: UInt64 = 10_000
+    /// Milliseconds between two looks at what the worker says of providers.
+    static let reportInterval: UInt64 = 20
 
     private let options: Options
     private let arguments: [String]
@@ -23,6 +25,12 @@ final class Master {
     private var listeners: [Int32] = []
     private var sockets: [ServiceSocket] = []
     private var charges: [Charge] = []
+    /// The providers that are ours, by their place in `--map_library`.
+    private var providers: [Int: Charge] = [:]
+    /// Where the worker says that a provider is stuck; none where none is ours.
+    private var watch: (read: Int32, write: Int32)?
+    /// When to listen there again.
+    private var nextReport: UInt64 = 0
     private var pidFile: PidFile?
     private var readyPipe: (read: Int32, write: Int32)?
     private var passphrase: Passphrase?
@@ -60,8 +68,13 @@ final class Master {
         let identity = try wrap { () throws(DaemonError) in
             geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
         }
-        let provider = try wrap { () throws(MapProvider.Failure) in
-            try MapProvider.choose(options.mapLibrary, directories: providerDirectories(options))
+        let maps = try wrap { () throws(MapList.Failure) in try MapList(options) }
+        var providers: [(MapProvider, options: String)] = []
+        for map in maps.entries {
+            let provider = try wrap { () throws(MapProvider.Failure) in
+                try MapProvider.choose(map.library, directories: providerDirectories(options))
+            }
+            providers.append((provider, map.options))
         }
         let authenticator = try wrap { () throws(Authenticator.Failure) in
             try Authenticator.find(options, directories: providerDirectories(options))
@@ -87,7 +100,7 @@ final class Master {
         }
         guard !options.staysInForeground else {
             return try make(options, notes, arguments, directory, identity, listeners, passphrase)
-                .serve(provider, authenticator) {}
+                .serve(providers, authenticator) {}
         }
         let background: Background
         do throws(DaemonError) {
@@ -98,7 +111,7 @@ final class Master {
         // Only called once, but the compiler cannot know that.
         var waiting: Background? = consume background
         return try make(options, notes, arguments, directory, identity, listeners, passphrase).serve(
-            provider, authenticator
+            providers, authenticator
         ) {
             if let background = waiting.take() { background.ready() }
         }
@@ -122,7 +135,7 @@ final class Master {
 
     /// - Parameter ready: called when the program serves.
     private func serve(
-        _ provider: MapProvider, _ authenticator: String?, ready: () -> Void
+        _ providers: [(MapProvider, options: String)], _ authenticator: String?, ready: () -> Void
     ) throws(Failure) -> Int32 {
         let signals = try Self.wrap { () throws(SignalFailure) in
             try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
@@ -140,9 +153,9 @@ final class Master {
             log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolName.logName)")
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
-        let mapSocket = try prepare(provider)
+        let mapSockets = try prepare(providers)
         let authSocket = try prepare(authenticator)
-        try startWorker(mapSocket: mapSocket, authSocket: authSocket)
+        try startWorker(mapSockets: mapSockets, authSocket: authSocket)
         // Providers start after the terminal is let go of: what they say at their start belongs into the log.
         ready()
         supervise(signals)
@@ -158,20 +171,32 @@ final class Master {
 
     // MARK: Start
 
-    /// Makes the socket of a provider that is ours to start.
-    /// - Returns: the path lookups go to.
-    private func prepare(_ provider: MapProvider) throws(Failure) -> String? {
-        switch provider {
-        case .none: return nil
-        case .running(let socket): return socket
-        case .program(let path):
-            let socket = try makeSocket("popmap")
-            charges.append(
-                Charge(name: path.split(separator: "/").last.map(String.init) ?? path) { [unowned self] in
-                    socket.provider(path, options, directory: directory, identity: identity)
-                })
-            return socket.path
+    /// Makes the sockets of the providers that are ours to start.
+    /// - Returns: the paths lookups go to, one for each map.
+    private func prepare(_ maps: [(MapProvider, options: String)]) throws(Failure) -> [String] {
+        var paths: [String] = []
+        for (number, (provider, mapOptions)) in maps.enumerated() {
+            switch provider {
+            case .running(let socket): paths.append(socket)
+            case .program(let path):
+                let socket = try makeSocket("popmap")
+                let file = path.split(separator: "/").last.map(String.init) ?? path
+                let name = maps.count > 1 ? "\(file) (map \(number + 1))" : file
+                let charge = Charge(name: name) { [unowned self] in
+                    socket.provider(path, options, mapOptions: mapOptions, directory: directory, identity: identity)
+                }
+                charges.append(charge)
+                providers[number] = charge
+                paths.append(socket.path)
+            }
         }
+        guard !providers.isEmpty else { return paths }
+        var pipe: [Int32] = [-1, -1]
+        guard linux_pipe(&pipe) == 0 else { throw Failure("pipe: \(Errno.last)") }
+        // Neither side waits for the other.
+        for end in pipe { _ = linux_fcntl(end, F_SETFL, linux_fcntl(end, F_GETFL, 0) | O_NONBLOCK) }
+        watch = (pipe[0], pipe[1])
+        return paths
     }
 
     /// Makes the socket of the helper that authenticates.
@@ -195,10 +220,10 @@ final class Master {
     }
 
     /// Starts the worker for the first time; where it does not become ready the whole start fails.
-    private func startWorker(mapSocket: String?, authSocket: String?) throws(Failure) {
+    private func startWorker(mapSockets: [String], authSocket: String?) throws(Failure) {
         let worker = Charge(name: "worker") { [unowned self] in
             var orders = Worker.Orders(listeners: listeners.count)
-            orders.mapSocket = mapSocket
+            orders.mapSockets = mapSockets
             orders.authSocket = authSocket
             orders.reports = readyPipe != nil
             orders.detached = !options.staysInForeground
@@ -208,6 +233,10 @@ final class Master {
                 orders.hasPassphrase = true
                 program.descriptors.append(source)
                 program.closesAfterStart = [source]
+            }
+            if let watch {
+                orders.watchesMaps = true
+                program.descriptors.append(watch.write)
             }
             program.environment =
                 ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS"]) + orders.environment
@@ -246,12 +275,36 @@ final class Master {
             }
             waitForSignal(signals, milliseconds: charges.compactMap { $0.due }.min().map { $0 > now ? $0 - now : 0 })
             while let signal = signals.next() { handle(signal) }
+            replaceStuck()
         }
     }
 
+    /// Waits for a signal, or for word of a stuck provider.
     private func waitForSignal(_ signals: SignalDescriptor, milliseconds: UInt64?) {
-        var wait = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
-        _ = poll(&wait, 1, milliseconds.map { Int32(clamping: $0) } ?? -1)
+        // A worker that somebody else has taken over may write without end: a negative descriptor is not looked at.
+        let pause = nextReport > LoopThread.clock() ? nextReport - LoopThread.clock() : 0
+        var wait = [
+            pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: pause > 0 ? -1 : watch?.read ?? -1, events: Int16(POLLIN), revents: 0),
+        ]
+        let limit = [milliseconds, pause > 0 ? pause : nil].compactMap(\.self).min()
+        _ = poll(&wait, 2, limit.map { Int32(clamping: $0) } ?? -1)
+    }
+
+    /// Ends providers that give no answer; their end is then seen as any other.
+    private func replaceStuck() {
+        let now = LoopThread.clock()
+        guard let watch, now >= nextReport else { return }
+        let reports = StuckReport.receive(from: watch.read)
+        guard !reports.isEmpty else { return }
+        nextReport = now + Self.reportInterval
+        for report in reports {
+            guard let number = Int(exactly: report.map), let charge = providers[number] else { continue }
+            let patience = MapService.patience(options)
+            if let line = charge.endIfStuck(lastAnswer: report.lastAnswer, patience: patience, now: now) {
+                log.error("\(line)")
+            }
+        }
     }
 
     private func handle(_ signal: Int32) {
@@ -287,8 +340,11 @@ final class Master {
 
     /// The worker first, so that its last lookups still find a provider.
     private func endAll(_ signals: SignalDescriptor) {
+        nextReport = .max
         for charge in charges.reversed() {
             charge.signal(SIGTERM)
+            // One that somebody has stopped hears of it, too.
+            charge.signal(SIGCONT)
             let deadline = LoopThread.clock() + Self.endPatience
             while charge.pid != nil {
                 let now = LoopThread.clock()

@@ -43,14 +43,17 @@ struct ServiceSocket {
     /// - Parameters:
     ///   - path: its file.
     ///   - options: where and how it is to log.
+    ///   - arguments: further arguments.
     ///   - secrets: what it gets in its environment, `NAME=value`: arguments can be read by everybody.
     ///   - directory: where relative paths begin.
     ///   - identity: who it runs as; nil for our own rights.
     func program(
-        _ path: String, _ options: Options, secrets: [String] = [], directory: String?, identity: Identity?
+        _ path: String, _ options: Options, _ arguments: [String] = [], secrets: [String] = [], directory: String?,
+        identity: Identity?
     ) -> ChildProcess.Program {
         var program = ChildProcess.Program(
-            path: path, arguments: [path, "--log_facility", options.logFacility] + (options.debug ? ["-d"] : []))
+            path: path,
+            arguments: [path, "--log_facility", options.logFacility] + (options.debug ? ["-d"] : []) + arguments)
         program.environment =
             ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Worker.roleVariable]) + secrets
         program.descriptors = [listener]
@@ -68,11 +71,15 @@ struct ServiceSocket {
 }
 
 extension ServiceSocket {
-    /// The map provider to be started on this socket; `--map_library_opt` can hold a password.
-    func provider(_ path: String, _ options: Options, directory: String, identity: Identity?) -> ChildProcess.Program {
-        program(
-            path, options, secrets: ["PERDITION_MAP_LIBRARY_OPT=\(options.mapLibraryOpt)"], directory: directory,
-            identity: identity)
+    /// The map provider to be started on this socket.
+    /// - Parameter mapOptions: its `--map_library_opt`, which can hold a password.
+    func provider(
+        _ path: String, _ options: Options, mapOptions: String, directory: String, identity: Identity?
+    ) -> ChildProcess.Program {
+        let time = MapService.lookupTime(options)
+        return program(
+            path, options, ["--lookup_timeout", "\(time / 1000).\(time % 1000 / 100)"],
+            secrets: ["PERDITION_MAP_LIBRARY_OPT=\(mapOptions)"], directory: directory, identity: identity)
     }
 
     /// The helper of `--authenticate_in` to be started on this socket. It keeps the rights the worker gives up.

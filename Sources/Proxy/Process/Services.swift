@@ -18,8 +18,8 @@ final class Services: Sendable {
     let sessions = Atomic<Int>(0)
     /// The name of this machine (`uname(2)`), for `--no_bind_banner`.
     let nodeName: String
-    /// The Unix socket of the popmap; nil for no lookups.
-    let mapSocket: String?
+    /// The maps, in the order they are asked; none for no lookups.
+    let maps: [MapService]
     /// The Unix socket of the helper of `--authenticate_in`; nil where there is none.
     let authSocket: String?
     /// Milliseconds between a client's fault and the answer to it.
@@ -32,7 +32,7 @@ final class Services: Sendable {
 
     /// Services for one set of options.
     init(
-        options: Options, log: Logger, tls: TLSContexts, nodeName: String, mapSocket: String?, authSocket: String?,
+        options: Options, log: Logger, tls: TLSContexts, nodeName: String, maps: [MapService], authSocket: String?,
         pauseLength: UInt64 = Front.pauseLength
     ) {
         settings = Settings(options)
@@ -41,7 +41,7 @@ final class Services: Sendable {
         self.log = log
         self.tls = tls
         self.nodeName = nodeName
-        self.mapSocket = mapSocket
+        self.maps = maps
         self.authSocket = authSocket
         resolver = Resolver(threads: options.resolverThreads)
     }

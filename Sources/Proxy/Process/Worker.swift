@@ -22,15 +22,18 @@ final class Worker {
         var hasPassphrase = false
         /// Whether the program is in the background, so that the worker is to let go of the terminal when ready.
         var detached = false
-        /// The Unix socket of the popmap; nil for none.
-        var mapSocket: String?
+        /// Whether a descriptor wants to hear of providers that are stuck.
+        var watchesMaps = false
+        /// The Unix sockets of the maps, in the order of `--map_library`; no path has a line end in it.
+        var mapSockets: [String] = []
         /// The Unix socket of the helper of `--authenticate_in`, a path without blanks; nil for none.
         var authSocket: String?
 
         /// As environment variables.
         var environment: [String] {
-            let flags = [reports, hasPassphrase, detached].map { $0 ? "1" : "0" }.joined()
-            return ["\(Worker.roleVariable)=\(listeners) \(flags) \(authSocket ?? "") \(mapSocket ?? "")"]
+            let flags = [reports, hasPassphrase, detached, watchesMaps].map { $0 ? "1" : "0" }.joined()
+            let maps = mapSockets.joined(separator: "\n")
+            return ["\(Worker.roleVariable)=\(listeners) \(flags) \(authSocket ?? "") \(maps)"]
         }
 
         init(listeners: Int) {
@@ -40,7 +43,7 @@ final class Worker {
         /// Reads what `environment` wrote; nil where it is not that.
         init?(_ text: String) {
             let parts = text.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
-            guard parts.count == 4, let count = Int(parts[0]), (0...60).contains(count), parts[1].utf8.count == 3 else {
+            guard parts.count == 4, let count = Int(parts[0]), (0...60).contains(count), parts[1].utf8.count == 4 else {
                 return nil
             }
             let flags = parts[1].map { $0 == "1" }
@@ -49,13 +52,18 @@ final class Worker {
             hasPassphrase = flags[1]
             detached = flags[2]
             authSocket = parts[2].isEmpty ? nil : String(parts[2])
-            mapSocket = parts[3].isEmpty ? nil : String(parts[3])
+            watchesMaps = flags[3]
+            mapSockets = parts[3].split(separator: "\n").map(String.init)
         }
 
         /// The descriptor that wants to hear that the worker is ready.
         var report: Int32? { reports ? 3 + Int32(listeners) : nil }
         /// The descriptor that holds the passphrase of the key.
         var passphrase: Int32? { hasPassphrase ? 3 + Int32(listeners) + (reports ? 1 : 0) : nil }
+        /// The descriptor that wants to hear of stuck providers.
+        var watch: Int32? {
+            watchesMaps ? 3 + Int32(listeners) + (reports ? 1 : 0) + (hasPassphrase ? 1 : 0) : nil
+        }
     }
 
     private let services: Services
@@ -119,7 +127,8 @@ final class Worker {
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }
         services = Services(
-            options: options, log: log, tls: tls, nodeName: Self.nodeName(), mapSocket: orders.mapSocket,
+            options: options, log: log, tls: tls, nodeName: Self.nodeName(),
+            maps: MapService.all(options, sockets: orders.mapSockets, watch: orders.watch, log: log),
             authSocket: orders.authSocket)
     }
 

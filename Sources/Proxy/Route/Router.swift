@@ -13,20 +13,27 @@ final class Router {
         case unavailable(String)
     }
 
+    /// A map to ask.
+    struct Map {
+        /// What the log calls it where there are several.
+        let name: String?
+        let client: Client
+    }
+
     private let options: Options
     private let delimiter: [UInt8]
     private let queryKeys: [QueryKey]
-    private let map: Client?
+    private let maps: [Map]
     /// Which of `--outgoing_server` comes next.
     private var turn: Int
 
     /// A router of one loop.
     /// - Parameters:
-    ///   - map: the popmap; nil where `--map_library` is empty.
+    ///   - maps: those of `--map_library`, in their order.
     ///   - turn: at which of `--outgoing_server` to begin.
-    init(_ options: Options, map: Client?, turn: Int) {
+    init(_ options: Options, maps: [Map], turn: Int) {
         self.options = options
-        self.map = map
+        self.maps = maps
         self.turn = turn
         delimiter = Array(options.domainDelimiter.utf8)
         queryKeys = options.queryKey.compactMap { QueryKey($0) }
@@ -47,24 +54,36 @@ final class Router {
             return .found(place, name: halves.head)
         }
         let form = names.form(of: name, for: .serverLookup)
-        if let map {
+        if !maps.isEmpty {
             let keys =
                 queryKeys.isEmpty
                 ? [form]
                 : queryKeys.map { $0.key(for: form, delimiter: delimiter, source: source, destination: destination) }
-            for key in keys {
-                switch await map.lookUp(key) {
+            if let route = await lookUp(keys, name) { return route }
+        }
+        return nextServer(name)
+    }
+
+    /// Asks every map for the first key, then for the next: keys go from the particular to the general, and who has an
+    /// entry of their own means that one, whichever map it is in.
+    /// - Returns: nil where no map has any of the keys.
+    private func lookUp(_ keys: [[UInt8]], _ name: [UInt8]) async -> Route? {
+        for key in keys {
+            for map in maps {
+                switch await map.client.lookUp(key) {
                 case .found(let value):
                     guard let place = Destination(value: value, delimiter: delimiter) else {
                         return .unavailable("the popmap's entry \"\(Printable.text(value))\" names no host")
                     }
                     return .found(place, name: name)
                 case .notFound: continue
-                case .temporary(let reason), .permanent(let reason): return .unavailable(reason)
+                // Those behind might know the user, but only as this one does not.
+                case .temporary(let reason), .permanent(let reason):
+                    return .unavailable(map.name.map { "\($0): \(reason)" } ?? reason)
                 }
             }
         }
-        return nextServer(name)
+        return nil
     }
 
     private func nextServer(_ name: [UInt8]) -> Route {

@@ -39,6 +39,8 @@ final class Load: Sendable {
         return tally.withLock { $0.done }
     }
 
+    /// How many have begun so far.
+    var begun: Int { tally.withLock { $0.done } }
     var isDone: Bool { tally.withLock { $0.running == 0 } }
     /// What went wrong, in the words of the server or the error.
     var failures: [String] { tally.withLock { $0.failures } }

@@ -229,6 +229,9 @@ struct LDAPProviderTests {
         #expect(
             try slapd.scratch.query("nobody", "ldap://\(slapd.host)/ou=mailbox,dc=nodomain?\(attributes)?sub?(uid=%s)")
                 .status == 1)
+        let old = "2:ldap://\(slapd.host)/ou=mailbox,dc=nodomain?\(attributes)?sub?(uid=%s)"
+        #expect(try slapd.scratch.query("joe", old).output == "imap1.example.com\n")
+        #expect(try slapd.scratch.query("nobody", old).status == 1)
         for base in ["ou=away,ou=mailbox,dc=nodomain", "dc=elsewhere"] {
             let outcome = try slapd.scratch.query("joe", "ldap://\(slapd.host)/\(base)?\(attributes)?sub?(uid=%s)")
             #expect(outcome.status == 75 && outcome.errors.contains("Referral"))

@@ -76,7 +76,18 @@ struct LDAPSecurityTests {
         let plain = try await Slapd(tls: false)
         let outcome = try plain.scratch.query("joe", plain.url("x-starttls,\(secret)"))
         #expect(outcome.status == 75 && outcome.errors.contains("StartTLS"))
-        #expect(try !plain.log.contains("BIND"))
+        #expect(try !plain.log.contains("BIND dn="))
+    }
+
+    @Test func weShowACertificateOfOurOwn() async throws {
+        let strict = try await Slapd(config: ["TLSVerifyClient demand"])
+        let server = "ldaps://127.0.0.1:\(strict.tlsPort)/\(Slapd.query)?x-tlscacert=\(strict.file("ca.pem"))"
+        // That of the server will do; who has signed it is what counts.
+        let own = "x-tlscert=\(strict.file("server.pem")),x-tlskey=\(strict.file("server.key"))"
+        #expect(try strict.scratch.query("joe", "\(server),\(own)").output == "imap1.example.com\n")
+        #expect(try strict.scratch.query("joe", server).status == 75)
+        let other = "x-tlscert=\(strict.file("other-ca.pem")),x-tlskey=\(strict.file("other-ca.key"))"
+        #expect(try strict.scratch.query("joe", "\(server),\(other)").status == 75)
     }
 
     @Test func renewedAuthoritiesAreReadAgain() async throws {

@@ -31,7 +31,8 @@ final class Guest {
         loop.start { loop in
             guard let channel = try? Channel(far, on: loop.thread) else { return }
             let client = map.map { Client(path: $0, deadline: 2000, connections: 1, on: loop.thread) }
-            let router = Router(services.options, map: client, turn: 0)
+            let maps = client.map { [Router.Map(name: nil, client: $0)] } ?? []
+            let router = Router(services.options, maps: maps, turn: 0)
             let session = Session(channel, services, router, source: source)
             let relay = await session.run()
             relay?.onEnd = { _ in client?.close() }

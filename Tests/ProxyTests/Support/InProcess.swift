@@ -8,7 +8,7 @@ extension Services {
     /// Services without a popmap and a helper.
     convenience init(_ options: Options, log: Logger, nodeName: String = "", pauseLength: UInt64 = 0) throws {
         self.init(
-            options: options, log: log, tls: try TLSContexts(options), nodeName: nodeName, mapSocket: nil,
+            options: options, log: log, tls: try TLSContexts(options), nodeName: nodeName, maps: [],
             authSocket: nil, pauseLength: pauseLength)
     }
 }
