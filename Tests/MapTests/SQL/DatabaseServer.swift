@@ -1,5 +1,6 @@
 import CLinux
 import Foundation
+import Lookup
 import Testing
 
 /// The databases that have a provider.
@@ -24,20 +25,45 @@ enum Database: String, CaseIterable, CustomTestStringConvertible {
 
     static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
 
-    private static let shared = Shared()
-
-    /// A server that runs as long as the tests do: each test brings a table of its own, and does not stop it.
-    func running() async throws -> DatabaseServer {
-        try await Self.shared.server(self)
+    /// One answer on the terminal.
+    func query(_ options: String, _ key: String) throws -> Outcome {
+        try Scratch().run(
+            program, ["--query", key, "--lookup_timeout", "20"], environment: ["PERDITION_MAP_LIBRARY_OPT": options])
     }
 
-    private actor Shared {
-        private var servers: [Database: DatabaseServer] = [:]
+    /// Servers that live as long as the tests: to make one takes seconds.
+    enum Place {
+        /// It has 100,000 users and always runs; each test brings a table of its own.
+        case calm
+        /// It has 100 users; one test at a time may stop it.
+        case first
+        /// It has 200 users.
+        case second
+    }
 
-        func server(_ kind: Database) throws -> DatabaseServer {
-            if let server = servers[kind] { return server }
-            let server = try DatabaseServer(kind, rows: 100_000)
-            servers[kind] = server
+    private static let servers = Servers()
+
+    /// The server that is never stopped.
+    func running() async throws -> DatabaseServer {
+        try await Self.servers.server(self, .calm)
+    }
+
+    /// A server that the test may stop; it runs, whatever the test before has done.
+    func restless(_ place: Place = .first) async throws -> DatabaseServer {
+        let server = try await Self.servers.server(self, place)
+        try server.setup("resume")
+        try server.setup("start")
+        return server
+    }
+
+    private actor Servers {
+        private var servers: [String: DatabaseServer] = [:]
+
+        func server(_ kind: Database, _ place: Place) throws -> DatabaseServer {
+            if let server = servers["\(kind) \(place)"] { return server }
+            let rows = [Place.calm: 100_000, .first: 100, .second: 200][place] ?? 0
+            let server = try DatabaseServer(kind, rows: rows)
+            servers["\(kind) \(place)"] = server
             return server
         }
     }
@@ -51,7 +77,7 @@ final class DatabaseServer: Sendable {
     private let scratch: Scratch
     let port: String
 
-    init(_ kind: Database, rows: Int = 100) throws {
+    init(_ kind: Database, rows: Int) throws {
         self.kind = kind
         scratch = try Scratch()
         try Tool.require(kind.program)
@@ -107,13 +133,15 @@ final class DatabaseProvider: Sendable {
     let program: Program
     private let socket: String
 
-    init(_ kind: Database, _ options: String, _ arguments: [String] = []) async throws {
+    /// - Parameter seconds: how long a lookup may take: what is expected at once comes late on a busy machine.
+    init(_ kind: Database, _ options: String, _ arguments: [String] = [], seconds: Double = 20) async throws {
         scratch = try Scratch()
         socket = scratch.file("socket")
         try scratch.write("", to: "log")
         let log = try FileHandle(forWritingTo: URL(fileURLWithPath: scratch.file("log")))
         program = try Program(
-            kind.program, ["--socket", "socket", "-F", "+"] + arguments, in: scratch.path,
+            kind.program, ["--socket", "socket", "-F", "+", "--lookup_timeout", "\(seconds)"] + arguments,
+            in: scratch.path,
             environment: ["PERDITION_MAP_LIBRARY_OPT": options], errors: log)
         let running = program
         let path = socket
@@ -121,6 +149,12 @@ final class DatabaseProvider: Sendable {
     }
 
     deinit { program.stop() }
+
+    /// One answer; the client is more patient than any provider.
+    func ask(_ key: String) throws -> Answer {
+        guard var client = BlockingClient(path: socket, seconds: 60) else { throw POSIXError(.ECONNREFUSED) }
+        return client.lookUp(Array(key.utf8))
+    }
 
     /// What it has logged.
     var log: String { (try? String(contentsOfFile: scratch.file("log"), encoding: .utf8)) ?? "" }

@@ -148,26 +148,21 @@ class Server:
         return child
 
     def signal(self, number):
-        for pid in self.family():
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+        # First the one that forks, so that nobody is missed.
+        for members in (slice(0, 1), slice(1, None)):
+            send(self.family()[members], number)
 
     def stop(self, number):
         family = self.family()
         if not family:
             return
         self.signal(signal.SIGCONT)
-        if number == signal.SIGKILL:
-            self.signal(number)
-        else:
-            os.kill(family[0], number)
+        send(family if number == signal.SIGKILL else family[:1], number)
         for attempt in range(1200):
             if all(ended(pid) for pid in family):
                 return
             if attempt == 600:
-                self.signal(signal.SIGKILL)
+                send(family, signal.SIGKILL)
             time.sleep(0.05)
         sys.exit("the server does not end")
 
@@ -197,6 +192,14 @@ def example(name):
     here = os.path.dirname(os.path.abspath(__file__))
     with open(os.path.join(here, "..", "..", "..", "docs", "examples", name)) as file:
         return file.read()
+
+
+def send(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
 
 
 def ended(pid):
