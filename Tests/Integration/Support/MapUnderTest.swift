@@ -19,14 +19,22 @@ protocol MapUnderTest: AnyObject {
 
 /// Every kind of map that the failure tests are run with.
 enum MapKind: String, CaseIterable, Sendable {
-    case gdbm
+    case gdbm, bdb, regex, ldap, mysql, postgres
 
     /// A map of this kind with nobody in it, and whatever server that takes, which ends with it.
     func make() throws -> any MapUnderTest {
         switch self {
         case .gdbm: try GDBMUnderTest()
+        case .bdb: try FileUnderTest.bdb()
+        case .regex: try FileUnderTest.regex()
+        case .ldap: try LDAPUnderTest()
+        case .mysql: try SQLUnderTest("mysql", setup: "MySQL")
+        case .postgres: try SQLUnderTest("postgres", setup: "Postgres")
         }
     }
+
+    /// Those whose database can be out of reach: expressions are read once.
+    static let withDatabase = allCases.filter { $0 != .regex }
 }
 
 /// The file is the database: it is gone, and back.
