@@ -23,12 +23,14 @@ import Testing
             try eventually("the providers run") { (try? providers.count) == 2 }
         }
 
-        /// The numbers of the providers' processes, in the order of their maps: the sockets were made in it.
+        /// The numbers of the providers' processes, in an order that stays the same whichever is started anew. What a
+        /// provider starts itself does not count.
         var providers: [pid_t] {
             get throws {
                 let names = Set(maps.map(\.provider))
                 let running = proxy.family.filter {
-                    $0.state != "Z" && names.contains($0.executable.split(separator: "/").last.map(String.init) ?? "")
+                    $0.parent == proxy.process.pid && $0.state != "Z"
+                        && names.contains($0.executable.split(separator: "/").last.map(String.init) ?? "")
                 }
                 let sockets = try running.map { try Self.socket(of: $0) }
                 return zip(running, sockets).sorted { $0.1 < $1.1 }.map(\.0.pid)
