@@ -378,6 +378,21 @@ struct DatabaseTests {
         #expect(try status("tls=off", user: "tlsonly") == 75)
     }
 
+    @Test(arguments: Database.allCases) func aCertificateOfOurs(kind: Database) async throws {
+        let server = try await kind.running()
+        let scratch = try Scratch()
+        // libpq takes a key only from its owner.
+        for name in ["server.pem", "server.key"] {
+            try scratch.write(try String(contentsOfFile: server.file(name), encoding: .utf8), to: name)
+            #expect(chmod(scratch.file(name), 0o600) == 0)
+        }
+        let options = server.pairs("tls=verify ca=\(server.file("ca.pem"))")
+            .replacing("user=perdition", with: "user=certonly")
+        #expect(try query(kind, options, "user1").status == 75)
+        let certified = "\(options) cert=\(scratch.file("server.pem")) key=\(scratch.file("server.key"))"
+        #expect(try query(kind, certified, "user1").status == 0)
+    }
+
     @Test(arguments: Database.allCases) func tlsThatIsAskedForIsNotGivenUp(kind: Database) async throws {
         let server = try DatabaseServer(kind)
         let file = server.file(kind == .mysql ? "my.cnf" : "data/postgresql.auto.conf")
