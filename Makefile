@@ -17,8 +17,8 @@ SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
-PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-postgres \
-            perdition-map-regex
+PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-nis \
+            perdition-map-postgres perdition-map-regex
 HELPERS   = perdition-auth-pam
 TOOLS     = makegdbm makebdb
 MAN       = $(wildcard docs/man/*.[1-9])
@@ -29,7 +29,7 @@ BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
 TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
                  dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
-                 slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind \
+                 slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
                  perdition-ldap perdition-mysql perdition-postgresql
 
 # perf, strace and valgrind are for BENCH=--profile.
@@ -56,7 +56,7 @@ run: build deps-run
 
 # TESTS=Integration (a regular expression) runs some of them.
 test: deps build
-	$(SWIFT) test $(if $(TESTS),--filter '$(TESTS)')
+	$(SWIFT) test --experimental-maximum-parallelization-width 4 $(if $(TESTS),--filter '$(TESTS)')
 
 lint: deps-build
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
@@ -71,6 +71,9 @@ compare: deps build
 # BENCH=--growth and others: see docs/PERFORMANCE.md. As root, with nothing else running.
 bench: deps-bench build
 	Scripts/bench $(BIN) $(BENCH)
+
+bench-maps: deps build
+	Scripts/bench-maps $(BIN)
 
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
@@ -91,4 +94,4 @@ uninstall:
 clean:
 	rm -rf .build
 
-.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint man compare bench install uninstall clean
+.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint man compare bench bench-maps install uninstall clean

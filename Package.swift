@@ -25,6 +25,7 @@ let package = Package(
         .executable(name: "perdition-map-mysql", targets: ["MapMySQL"]),
         .executable(name: "perdition-map-postgres", targets: ["MapPostgres"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
+        .executable(name: "perdition-map-nis", targets: ["MapNIS"]),
         .executable(name: "perdition-map-regex", targets: ["MapRegex"]),
         .executable(name: "perdition-map-bdb", targets: ["MapBDB"]),
         .executable(name: "makegdbm", targets: ["MakeGDBM"]),
@@ -47,6 +48,7 @@ let package = Package(
             providers: [.apt(["libmariadb-dev"])]),
         .systemLibrary(name: "CPQ", path: "Sources/C/PQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CBDB", path: "Sources/C/BDB", providers: [.apt(["libdb-dev"])]),
+        .systemLibrary(name: "CNIS", path: "Sources/C/NIS", pkgConfig: "libnsl", providers: [.apt(["libnsl-dev"])]),
         .systemLibrary(name: "CPAM", path: "Sources/C/PAM", providers: [.apt(["libpam0g-dev"])]),
 
         // What the programs are made of.
@@ -78,6 +80,8 @@ let package = Package(
         .executableTarget(
             name: "MapBDB", dependencies: ["BDB", "Lookup", "PopmapFile", "Provider", arguments], swiftSettings: rules),
         .executableTarget(
+            name: "MapNIS", dependencies: ["CLinux", "CNIS", "Lookup", "Provider", arguments], swiftSettings: rules),
+        .executableTarget(
             name: "MapRegex",
             dependencies: ["CLinux", "Lookup", "PopmapFile", "Provider", "QuotedText", arguments, logging],
             swiftSettings: rules),
@@ -106,12 +110,13 @@ let package = Package(
         .testTarget(
             name: "MapTests",
             dependencies: [
-                "BDB", "CLinux", "GDBM", "Lookup", "Loop", "MapLDAP", "MapMySQL", "MapPostgres", "MapRegex",
+                "BDB", "CLinux", "GDBM", "Lookup", "Loop", "MapLDAP", "MapMySQL", "MapNIS", "MapPostgres", "MapRegex",
                 "PopmapFile", "Provider", "QuotedText", "SQL",
             ],
             exclude: [
-                "holder.py", "BDB/setup", "Files/original.py", "LDAP/original.py", "LDAP/setup", "MySQL/setup",
-                "Postgres/setup", "Regex/setup", "SQL/original.py", "SQL/server.py",
+                "holder.py", "BDB/setup", "GDBM/setup", "Files/original.py", "LDAP/original.py", "LDAP/setup",
+                "MySQL/setup",
+                "NIS/setup", "Postgres/setup", "Regex/setup", "SQL/original.py", "SQL/server.py",
             ],
             swiftSettings: rules),
         .testTarget(

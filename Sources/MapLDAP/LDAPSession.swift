@@ -155,7 +155,9 @@ final class LDAPSession {
         let reply = try wait(for: message, "search", by: deadline)
         let (result, detail) = try reply.result
         let count = reply.count
-        guard result == LDAP_SUCCESS || result == LDAP_SIZELIMIT_EXCEEDED && count > 0 else {
+        // LDAP_PARTIAL_RESULTS: version 2's way to say that there are referrals, too.
+        guard [LDAP_SUCCESS, LDAP_PARTIAL_RESULTS].contains(result) || result == LDAP_SIZELIMIT_EXCEEDED && count > 0
+        else {
             throw LDAPFault(result, during: "search", detail)
         }
         return (reply.first(location.attributes), count > 1)

@@ -18,7 +18,10 @@ final class PostgresConnection: SQLConnection {
     static var cutsAtBlank: Bool { true }
 
     static func settings(_ options: String) throws(ConfigurationError) -> PostgresSettings {
-        try PostgresSettings(options)
+        // libpq looks for a client's certificate at home, and gives up where it must not look: at root's, for one whom
+        // root has started. Without it, the home is that of the account.
+        if let home = getenv("HOME"), access(home, X_OK) != 0 { unsetenv("HOME") }
+        return try PostgresSettings(options)
     }
 
     static func hosts(_ settings: PostgresSettings) -> [String] {

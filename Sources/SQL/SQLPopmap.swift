@@ -70,8 +70,8 @@ public struct SQLPopmap<Connection: SQLConnection>: Popmap {
                 return answer(try connection.row(key, by: limit))
             } catch {
                 if error.kind == .impossibleKey { return answer(nil) }
-                if error.kind == .permanent { return .permanent(error.text) }
                 self.connection = nil
+                if error.kind == .permanent { return .permanent(error.text) }
                 if error.kind == .late {
                     if deadline.isOver { return .temporary(error.text) }
                     order.append(order.remove(at: current))
@@ -83,13 +83,9 @@ public struct SQLPopmap<Connection: SQLConnection>: Popmap {
             self.connection = connection
             return answer(try connection.row(key, by: deadline))
         } catch {
-            switch error.kind {
-            case .impossibleKey: return answer(nil)
-            case .permanent: return .permanent(error.text)
-            case .temporary, .late:
-                connection = nil
-                return .temporary(error.text)
-            }
+            if error.kind == .impossibleKey { return answer(nil) }
+            connection = nil
+            return error.kind == .permanent ? .permanent(error.text) : .temporary(error.text)
         }
     }
 

@@ -57,7 +57,7 @@ class Sizes:
         return 20 if self.quick else 50 if front.tls else 200
 
     def sessions(self, proxy):
-        return 200 if self.quick else min(self.idle or proxy.idle, proxy.idle)
+        return proxy.idle // 4 if self.quick else min(self.idle or proxy.idle, proxy.idle)
 
 
 class Comparison:

@@ -4,9 +4,6 @@ import time
 
 from tools import Load, settle
 
-# Logins before memory is looked at.
-WARM = 256
-
 
 class Trouble:
     """Failed sessions, told at the end: a fast refusal is not a fast login."""
@@ -54,16 +51,18 @@ def bulk(place, proxy, front, fetches, trouble, sessions=8):
 
 
 def memory(place, proxy, front, sessions, trouble):
-    """Private memory in KiB for each of so many sessions that stay. For a proxy just started, which first does some
-    logins, 64 at once as later, so that what these need for a moment does not count as memory of those that stay."""
-    with Load(place.tools, front.protocol, proxy.port, "login", WARM, 64, front.tls) as load:
-        load.result()
-    time.sleep(0.5)
-    before = proxy.private_bytes()
-    with Load(place.tools, front.protocol, proxy.port, "idle", sessions, 64, front.tls) as load:
-        held = load.wait_for("READY")
+    """Private memory in KiB for each session that stays, between a tenth of `sessions` and all of them, so that what the
+    first ones bring with them does not count. For a proxy just started."""
+    few = sessions // 10
+    with Load(place.tools, front.protocol, proxy.port, "idle", few, 64, front.tls) as first:
+        first.wait_for("READY")
         time.sleep(0.5)
-        used = proxy.private_bytes() - before
-        load.go_on()
-        trouble.note(proxy.name, "staying", load.result())
+        before = proxy.private_bytes()
+        with Load(place.tools, front.protocol, proxy.port, "idle", sessions - few, 64, front.tls) as rest:
+            held = rest.wait_for("READY")
+            time.sleep(0.5)
+            used = proxy.private_bytes() - before
+            for load in (first, rest):
+                load.go_on()
+                trouble.note(proxy.name, "staying", load.result())
     return {"memory": used / 1024 / max(1, held)}

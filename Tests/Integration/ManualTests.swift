@@ -4,9 +4,8 @@ import Testing
 /// The manual pages of providers, helpers and tools say what the programs say of themselves.
 @Suite(.staged) struct ManualTests {
     @Test(arguments: [
-        "perdition-map-gdbm", "perdition-map-ldap", "perdition-map-mysql", "perdition-map-postgres",
-        "perdition-map-bdb",
-        "perdition-map-regex", "perdition-auth-pam", "makegdbm", "makebdb",
+        "perdition-map-gdbm", "perdition-map-bdb", "perdition-map-ldap", "perdition-map-mysql", "perdition-map-nis",
+        "perdition-map-postgres", "perdition-map-regex", "perdition-auth-pam", "makegdbm", "makebdb",
     ])
     func everyOptionIsInThePage(program: String) throws {
         let (status, help) = try ChildProcess.run("\(Programs.binaries)/\(program)", ["--help"])

@@ -40,15 +40,17 @@ enum Original {
     /// - Parameters:
     ///   - kind: as in `libperditiondb_<kind>.so.0`.
     ///   - options: the options string; nil for none at all.
+    ///   - way: what is to run the program that asks, ahead of its own arguments.
     /// - Returns: nil where the library does not start.
     static func ask(
-        _ kind: String, _ options: String?, _ keys: [[UInt8]], in scratch: Scratch
+        _ kind: String, _ options: String?, _ keys: [[UInt8]], in scratch: Scratch, through way: [String] = []
     ) throws -> [Reply]? {
         let library = "\(folder)/libperditiondb_\(kind).so.0"
         try Tool.require(library)
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "original.py").path
         let outcome = try scratch.run(
-            "/usr/bin/env", ["python3", script, library, options ?? "*"], input: keys.map { hex($0) + "\n" }.joined())
+            "/usr/bin/env", way + ["python3", script, library, options ?? "*"],
+            input: keys.map { hex($0) + "\n" }.joined())
         try #require(outcome.status == 0, "\(outcome.errors)")
         let lines = outcome.output.split(separator: "\n")
         if lines.first?.hasPrefix("init") == true { return nil }

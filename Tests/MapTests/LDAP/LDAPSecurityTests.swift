@@ -79,15 +79,26 @@ struct LDAPSecurityTests {
         #expect(try !plain.log.contains("BIND dn="))
     }
 
+    @Test func weShowACertificateOfOurOwn() async throws {
+        let strict = try await Slapd(config: ["TLSVerifyClient demand"])
+        let server = "ldaps://127.0.0.1:\(strict.tlsPort)/\(Slapd.query)?x-tlscacert=\(strict.file("ca.pem"))"
+        // That of the server will do; who has signed it is what counts.
+        let own = "x-tlscert=\(strict.file("server.pem")),x-tlskey=\(strict.file("server.key"))"
+        #expect(try strict.scratch.query("joe", "\(server),\(own)").output == "imap1.example.com\n")
+        #expect(try strict.scratch.query("joe", server).status == 75)
+        let other = "x-tlscert=\(strict.file("other-ca.pem")),x-tlskey=\(strict.file("other-ca.key"))"
+        #expect(try strict.scratch.query("joe", "\(server),\(other)").status == 75)
+    }
+
     @Test func renewedAuthoritiesAreReadAgain() async throws {
         let path = scratch.file("renewed.pem")
         try FileManager.default.copyItem(atPath: slapd.file("other-ca.pem"), toPath: path)
         let options = "ldaps://127.0.0.1:\(slapd.tlsPort)/\(Slapd.query)?x-tlscacert=\(path)"
         let provider = try await scratch.startLDAP(options)
         defer { provider.stop() }
-        #expect(try scratch.ask("joe").isTemporary(saying: "TLS"))
+        #expect(try scratch.lookUp("joe").isTemporary(saying: "TLS"))
         try Data(contentsOf: URL(fileURLWithPath: slapd.file("ca.pem"))).write(to: URL(fileURLWithPath: path))
-        #expect(try scratch.ask("joe") == .found("imap1.example.com"))
+        #expect(try scratch.lookUp("joe") == .found("imap1.example.com"))
     }
 
     @Test func thePasswordIsSeenNowhere() async throws {
@@ -103,15 +114,15 @@ struct LDAPSecurityTests {
             }
         }
         // Wrong, then no server at all, then the right one.
-        let refused = try scratch.ask("joe")
+        let refused = try scratch.lookUp("joe")
         #expect(refused.isTemporary(saying: "Invalid credentials"))
         try look()
         slapd.stop()
-        let down = try scratch.ask("joe")
+        let down = try scratch.lookUp("joe")
         #expect(down.isTemporary(saying: "Connection refused"))
         provider.signal(SIGHUP)
         try await slapd.start()
-        seen += ["\(refused)", "\(down)", "\(try scratch.ask("joe"))", try scratch.log]
+        seen += ["\(refused)", "\(down)", "\(try scratch.lookUp("joe"))", try scratch.log]
         try look()
         provider.signal(SIGTERM)
         #expect(provider.wait() == 0)

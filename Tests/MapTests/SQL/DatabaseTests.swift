@@ -13,7 +13,8 @@ struct DatabaseTests {
 
     @Test(arguments: Database.allCases) func aHundredThousandUsers(kind: Database) async throws {
         let server = try await kind.running()
-        #expect(try server.sql("SELECT count(*) FROM tblPerdition") == "100000\n")
+        // And the three of the example, by which the table was made.
+        #expect(try server.sql("SELECT count(*) FROM tblPerdition") == "100003\n")
         let provider = try await DatabaseProvider(kind, server.options)
         guard var client = BlockingClient(path: provider.scratch.file("socket"), seconds: 60) else {
             throw POSIXError(.ECONNREFUSED)
@@ -27,6 +28,20 @@ struct DatabaseTests {
                 #expect(answer == expected)
             }
         }
+    }
+
+    @Test(arguments: Database.allCases) func theExampleDoesWhatItSays(kind: Database) async throws {
+        let server = try await kind.running()
+        let provider = try await DatabaseProvider(kind, server.options)
+        let entries = [
+            ("joe", "10.0.0.1"), ("ann", "annabel@imap.example.com:1143"), ("bob", "[2001:db8::7]:143"),
+        ]
+        for (key, value) in entries { #expect(try provider.scratch.ask(key) == .found(value)) }
+        // Its user reads, and does nothing else.
+        let query = "query='INSERT INTO tblPerdition VALUES (?, 1, 1)'"
+        let writing = try await DatabaseProvider(kind, server.pairs(query))
+        let answer = try writing.scratch.ask("intruder")
+        #expect(answer.isTemporary && answer.description.lowercased().contains("denied"), "\(answer)")
     }
 
     @Test(arguments: Database.allCases) func aConnectionIsKept(kind: Database) async throws {
@@ -361,6 +376,21 @@ struct DatabaseTests {
         // A user that the server lets in over TLS only.
         #expect(try status("tls=require", user: "tlsonly") == 0)
         #expect(try status("tls=off", user: "tlsonly") == 75)
+    }
+
+    @Test(arguments: Database.allCases) func aCertificateOfOurs(kind: Database) async throws {
+        let server = try await kind.running()
+        let scratch = try Scratch()
+        // libpq takes a key only from its owner.
+        for name in ["server.pem", "server.key"] {
+            try scratch.write(try String(contentsOfFile: server.file(name), encoding: .utf8), to: name)
+            #expect(chmod(scratch.file(name), 0o600) == 0)
+        }
+        let options = server.pairs("tls=verify ca=\(server.file("ca.pem"))")
+            .replacing("user=perdition", with: "user=certonly")
+        #expect(try query(kind, options, "user1").status == 75)
+        let certified = "\(options) cert=\(scratch.file("server.pem")) key=\(scratch.file("server.key"))"
+        #expect(try query(kind, certified, "user1").status == 0)
     }
 
     @Test(arguments: Database.allCases) func tlsThatIsAskedForIsNotGivenUp(kind: Database) async throws {

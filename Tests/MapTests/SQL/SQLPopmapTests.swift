@@ -203,13 +203,15 @@ struct SQLPopmapTests {
         #expect(hosts.closed == 3)
     }
 
-    @Test func impossibleKeysAndWrongQueriesCostNoConnection() {
+    @Test func impossibleKeysCostNoConnection() {
         let hosts = Hosts([.impossible])
         var popmap = popmap(hosts)
         for _ in 0..<5 { #expect(popmap.lookup(key) == .notFound) }
+        #expect(hosts.opened == [0])
         hosts.set(0, .wrong)
         for _ in 0..<5 { #expect(popmap.lookup(key) == .permanent("this is wrong")) }
-        #expect(hosts.opened == [0])
+        hosts.set(0, .works)
+        #expect(popmap.lookup(key) == .found("from0"))
     }
 
     @Test func theFirstHostIsPreferredAgain() async throws {

@@ -192,6 +192,13 @@ class Server:
             os._exit(0)
 
 
+def example(name):
+    """The SQL that administrators are told to begin with: the tests begin with it as well."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "..", "..", "..", "docs", "examples", name)) as file:
+        return file.read()
+
+
 def ended(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
