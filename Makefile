@@ -56,7 +56,7 @@ run: build deps-run
 
 # TESTS=Integration (a regular expression) runs some of them.
 test: deps build
-	$(SWIFT) test $(if $(TESTS),--filter '$(TESTS)')
+	$(SWIFT) test --experimental-maximum-parallelization-width 4 $(if $(TESTS),--filter '$(TESTS)')
 
 lint: deps-build
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
@@ -71,6 +71,9 @@ compare: deps build
 # BENCH=--growth and others: see docs/PERFORMANCE.md. As root, with nothing else running.
 bench: deps-bench build
 	Scripts/bench $(BIN) $(BENCH)
+
+bench-maps: deps build
+	Scripts/bench-maps $(BIN)
 
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
@@ -91,4 +94,4 @@ uninstall:
 clean:
 	rm -rf .build
 
-.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint man compare bench install uninstall clean
+.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint man compare bench bench-maps install uninstall clean

@@ -114,7 +114,8 @@ let package = Package(
                 "PopmapFile", "Provider", "QuotedText", "SQL",
             ],
             exclude: [
-                "holder.py", "BDB/setup", "Files/original.py", "LDAP/original.py", "LDAP/setup", "MySQL/setup",
+                "holder.py", "BDB/setup", "GDBM/setup", "Files/original.py", "LDAP/original.py", "LDAP/setup",
+                "MySQL/setup",
                 "NIS/setup", "Postgres/setup", "Regex/setup", "SQL/original.py", "SQL/server.py",
             ],
             swiftSettings: rules),

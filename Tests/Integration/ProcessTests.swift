@@ -41,7 +41,7 @@ import Testing
     @Test func aProviderThatIsKilledUnderLoadCostsNoLogin() throws {
         let server = try FakeServer.mail(.imap4, users: nil)
         let proxy = try Perdition(.imap4, popmap: Popmap(["joe:127.0.0.1:\(server.port)"]))
-        let load = try Load(proxy.port, atOnce: 4)
+        let load = try Load(proxy.port, atOnce: 4, pause: 5)
         // More often would be answered with ever longer pauses before the next start.
         var killed: Set<pid_t> = []
         try eventually("three providers have been killed", within: 60) {

@@ -109,7 +109,15 @@ struct MapListTests {
         ("postgres", "postgres://u@h/db?password=geheim&a=b", "postgres://u@h/db?password=***&a=b"),
         ("postgres", "postgres://u:ge:he@im@h/db", "postgres://u:***@h/db"),
         ("postgres", "postgres://u:ge/heim@h/db", "***"), ("postgres", "postgres://u:ge?heim@h/db", "***"),
-        ("postgres", "postgres://h/db", "postgres://h/db"),
+        ("postgres", "postgres://h/db", "postgres://h/db"), ("postgres", "postgres://u:geheim", "***"),
+        ("postgres", "postgres://h:5432,[::1]:5433,[::2]/db", "postgres://h:5432,[::1]:5433,[::2]/db"),
+        (
+            "postgres", "postgresql://u:geheim@h/db table=t password='geheim' query=SELECT 1",
+            "postgresql://u:***@h/db table=t password=*** query=SELECT 1"
+        ),
+        ("postgres", "postgres://u:ge heim@h/db", "***"), ("postgres", "postgres://u:ge =heim@h/db", "***"),
+        ("postgres", "h:5432:password=geheim:t", "***"), ("postgres", ":5432:db:t:u:geheim", ":5432:db:t:u:***"),
+        ("mysql", "h:3306:d:t:u:geheim:servername:user::", "h:3306:d:t:u:***:servername:user::"),
         ("ldap", "ldap://h/o=a?u,h,p?sub?(uid=%s)", "ldap://h/o=a?u,h,p?sub?(uid=%s)"),
         (
             "ldap", "3:ldap://h/o=a?u,h,p?sub?(uid=%s)?!BINDNAME=uid=p%2co=d.com,X-BINDPW=geheim",

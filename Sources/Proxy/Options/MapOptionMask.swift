@@ -30,7 +30,7 @@ enum MapOptionMask {
             case .ldap: ldap(options)
             case .sql:
                 if options.contains("://") {
-                    url(options)
+                    address(options)
                 } else if beginsWithKey(options) {
                     keyed(options)
                 } else {
@@ -82,7 +82,8 @@ enum MapOptionMask {
         // An IPv6 address without brackets would move the password to the right.
         let isDigits = fields[1].utf8.allSatisfy { (48...57).contains($0) }
         let mayBeGroup = fields[0].utf8.count <= 4 && fields[0].allSatisfy(\.isHexDigit)
-        guard fields.count <= 9, isDigits, !(fields[1].isEmpty && mayBeGroup) else { return nil }
+        let isWhole = fields.count <= 9 || fields.count == 10 && fields[9].isEmpty
+        guard isWhole, isDigits, !(fields[1].isEmpty && mayBeGroup) else { return nil }
         if !fields[5].isEmpty { fields[5] = mark }
         guard !fields.contains(where: { $0.contains("=") && mentionsSecret($0) }) else { return nil }
         return fields.joined(separator: ":")
@@ -104,7 +105,8 @@ enum MapOptionMask {
             guard let sign = rest.firstIndex(of: "=") else { return nil }
             let key = rest[..<sign]
             let name = key.filter { !$0.isWhitespace }.lowercased()
-            guard name.utf8.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) || $0 == 95 }) else {
+            guard !name.isEmpty, name.utf8.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) || $0 == 95 })
+            else {
                 return nil
             }
             rest = rest[rest.index(after: sign)...]
@@ -134,6 +136,13 @@ enum MapOptionMask {
         return nil
     }
 
+    /// A URL, and `key=value …` behind a blank.
+    private static func address(_ text: String) -> String? {
+        let head = text.prefix { !$0.isWhitespace }
+        guard let url = url(String(head)), let rest = keyed(String(text[head.endIndex...])) else { return nil }
+        return url + rest
+    }
+
     /// Masks the password ahead of the host and those among the parameters.
     private static func url(_ text: String) -> String? {
         guard let start = text.firstRange(of: "://")?.upperBound else { return nil }
@@ -149,6 +158,12 @@ enum MapOptionMask {
             shown += user.endIndex == login.endIndex ? login : user + ":" + mark
             shown += authority[at...]
         } else {
+            // What stands behind a colon is a port, or else a password whose end is not seen.
+            let ports = authority.split(separator: ",").compactMap { $0.drop { $0 != "]" }.split(separator: ":").last }
+            let bare = authority.split(separator: ",").filter { !$0.contains("[") }.flatMap {
+                $0.split(separator: ":", omittingEmptySubsequences: false).dropFirst()
+            }
+            guard (ports.filter { $0 != "]" } + bare).allSatisfy({ $0.allSatisfy(\.isNumber) }) else { return nil }
             shown += authority
         }
         shown += path
@@ -164,6 +179,6 @@ enum MapOptionMask {
 
     private static func mentionsSecret(_ text: String) -> Bool {
         let text = text.lowercased()
-        return text.contains("pass") || text.contains("pw") || text.contains("secret")
+        return text.contains("pass") || text.contains("pw") || text.contains("secret") || text.contains("scram")
     }
 }

@@ -14,8 +14,12 @@ final class Load: Sendable {
 
     /// Begins at once.
     ///
-    /// - Parameter logins: How many at most; `stop` may come first.
-    init(_ port: UInt16, flavour: Flavour = .imap4, logins: Int = .max, atOnce: Int) throws {
+    /// - Parameters:
+    ///   - logins: How many at most; `stop` may come first.
+    ///   - pause: Milliseconds each thread takes between two; each login leaves the system with connections to forget.
+    init(
+        _ port: UInt16, flavour: Flavour = .imap4, logins: Int = .max, atOnce: Int, pause: UInt32 = 0
+    ) throws {
         tally = Mutex(Tally(left: logins, running: atOnce))
         for _ in 0..<atOnce {
             Thread.detachNewThread { [self] in
@@ -26,6 +30,7 @@ final class Load: Sendable {
                     } catch {
                         note("\(error)")
                     }
+                    Nap.milliseconds(pause)
                 }
                 tally.withLock { $0.running -= 1 }
             }

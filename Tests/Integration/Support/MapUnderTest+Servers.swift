@@ -1,21 +1,35 @@
 import Foundation
 import Glibc
 
-/// A file that is the database: it is gone, and back.
+/// A map in a file that is neither GDBM's nor a server's.
 final class FileUnderTest: MapUnderTest {
     let library: String
-    let provider: String
-    let option: String
+    var provider: String { "perdition-map-\(library)" }
+    var option: String { directory.file("popmap") }
     private let directory: TemporaryDirectory
-    private let write: (String, [String: String]) throws -> Void
+    private let write: (_ path: String, _ entries: [String: String]) throws -> Void
 
-    init(_ kind: MapKind, _ name: String, _ write: @escaping (String, [String: String]) throws -> Void) throws {
-        library = kind.rawValue
-        provider = "perdition-map-\(kind.rawValue)"
-        directory = try TemporaryDirectory()
-        option = directory.file(name)
+    private init(_ library: String, _ write: @escaping (String, [String: String]) throws -> Void) throws {
+        self.library = library
         self.write = write
-        try fill([:])
+        directory = try TemporaryDirectory()
+    }
+
+    /// A Berkeley DB file.
+    static func bdb() throws -> FileUnderTest {
+        try FileUnderTest("bdb") { path, entries in
+            let lines = entries.map { "\($0.key):\($0.value)\n" }.joined()
+            let (status, output) = try ChildProcess.run("\(Programs.binaries)/makebdb", [path], input: lines)
+            guard status == 0 else { throw Failure("makebdb: \(output)") }
+        }
+    }
+
+    /// A list of expressions.
+    static func regex() throws -> FileUnderTest {
+        try FileUnderTest("regex") { path, entries in
+            let lines = entries.map { "^\($0.key)$: \($0.value)\n" }.joined()
+            try Data(lines.utf8).write(to: URL(fileURLWithPath: path))
+        }
     }
 
     func fill(_ entries: [String: String]) throws {
@@ -32,57 +46,47 @@ final class FileUnderTest: MapUnderTest {
     }
 }
 
-/// What the scripts that set servers up have in common.
-private enum Setup {
-    static func path(_ folder: String) -> String { "\(Programs.source)/Tests/MapTests/\(folder)/setup" }
-
-    /// Runs a step and returns what it printed.
-    static func run(_ folder: String, _ arguments: [String], input: String? = nil) throws -> String {
-        let (status, output) = try ChildProcess.run(path(folder), arguments, input: input)
-        guard status == 0 else { throw Failure("\(path(folder)) \(arguments): \(status): \(output)") }
-        return output.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-}
-
-/// A slapd of its own.
+/// A directory in a slapd of its own.
 final class LDAPUnderTest: MapUnderTest {
     let library = "ldap"
     let provider = "perdition-map-ldap"
     let option: String
-    private let directory = try? TemporaryDirectory()
-    private let place: String
+    private static let setup = "\(Programs.source)/Tests/MapTests/LDAP/setup"
+    private let directory: TemporaryDirectory
+    private let port: UInt16
     private var server: ChildProcess?
-    private var users: [String] = []
 
     init() throws {
-        guard let directory else { throw Failure("no temporary directory") }
-        place = directory.file("ldap")
-        option = try Setup.run("LDAP", ["prepare", place, "--no-tls"])
+        directory = try TemporaryDirectory()
+        let (status, output) = try ChildProcess.run(Self.setup, ["prepare", directory.file("slapd"), "--no-tls"])
+        guard status == 0 else { throw Failure("slapd: \(output)") }
+        option = output.trimmingCharacters(in: .newlines)
+        let text = directory.text("slapd/port").trimmingCharacters(in: .newlines)
+        guard let port = UInt16(text) else { throw Failure("no port: \(text)") }
+        self.port = port
         try startDatabase()
     }
 
-    deinit { server?.end() }
-
     func fill(_ entries: [String: String]) throws {
-        var changes = users.map { "dn: uid=\($0),ou=mailbox,dc=nodomain\nchangetype: delete\n\n" }
-        for (user, value) in entries {
+        let base = "ou=mailbox,dc=nodomain"
+        let login = ["-x", "-D", "cn=admin,dc=nodomain", "-w", "secret", "-H", "ldap://127.0.0.1:\(port)"]
+        for user in Set(entries.keys).union(["joe"]) {
+            // It is there, or is not.
+            _ = try ChildProcess.run(Programs.debian("ldapdelete"), login + ["uid=\(user),\(base)"])
+        }
+        let ldif = entries.map { user, value in
             let parts = value.split(separator: ":")
-            changes.append(
-                """
-                dn: uid=\(user),ou=mailbox,dc=nodomain
-                changetype: add
+            return """
+                dn: uid=\(user),\(base)
                 objectClass: perditionPopmap
                 uid: \(user)
-                mailhost: \(parts.first ?? "")
-                \(parts.dropFirst().first.map { "port: \($0)\n" } ?? "")
+                mailhost: \(parts[0])
+                \(parts.count > 1 ? "port: \(parts[1])\n" : "")
 
-                """)
-        }
-        users = Array(entries.keys)
-        let arguments = ["-x", "-H", "ldap://127.0.0.1:\(try port)", "-D", "cn=admin,dc=nodomain", "-w", "secret"]
-        let (status, output) = try ChildProcess.run(
-            Programs.debian("ldapmodify"), arguments, input: changes.joined())
-        guard status == 0 else { throw Failure("ldapmodify: \(status): \(output)") }
+                """
+        }.joined(separator: "\n")
+        let (status, output) = try ChildProcess.run(Programs.debian("ldapadd"), login, input: ldif)
+        guard status == 0 else { throw Failure("ldapadd: \(output)") }
     }
 
     func stopDatabase() throws {
@@ -91,57 +95,56 @@ final class LDAPUnderTest: MapUnderTest {
     }
 
     func startDatabase() throws {
-        let server = try ChildProcess(Setup.path("LDAP"), ["serve", place], log: "\(place)/serve.log")
+        let server = try ChildProcess(Self.setup, ["serve", directory.file("slapd")], log: directory.file("log"))
         try server.waitUntilListening(on: port)
         self.server = server
     }
-
-    private var port: UInt16 {
-        get throws {
-            let text = try String(contentsOfFile: "\(place)/port", encoding: .utf8)
-            guard let port = UInt16(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
-                throw Failure("no port: \(text)")
-            }
-            return port
-        }
-    }
 }
 
-/// A MariaDB or PostgreSQL server of its own, which ends with the process of the tests whatever happens.
+/// A table in a MariaDB or a PostgreSQL of its own.
 final class SQLUnderTest: MapUnderTest {
     let library: String
-    let provider: String
+    var provider: String { "perdition-map-\(library)" }
     let option: String
-    private let folder: String
-    private let table: String
-    private let column: String
     private let directory: TemporaryDirectory
-    private var place: String { directory.file("server") }
+    private let script: String
 
-    init(_ kind: MapKind, folder: String, table: String, column: String) throws {
-        library = kind.rawValue
-        provider = "perdition-map-\(kind.rawValue)"
+    /// - Parameter setup: the folder of the script that knows this kind of server.
+    init(_ library: String, setup: String) throws {
+        self.library = library
+        script = "\(Programs.source)/Tests/MapTests/\(setup)/setup"
         directory = try TemporaryDirectory()
-        (self.folder, self.table, self.column) = (folder, table, column)
-        option = try Setup.run(
-            folder, ["start", directory.file("server"), "--rows", "1", "--with", "\(getpid())"])
+        let (status, output) = try ChildProcess.run(
+            script, ["start", directory.file("db"), "--rows", "10", "--with", "\(getpid())"], within: 300)
+        guard status == 0 else { throw Failure("\(script): \(output)") }
+        option = output.trimmingCharacters(in: .newlines)
     }
 
-    deinit { _ = try? Setup.run(folder, ["stop", place]) }
+    deinit {
+        _ = try? run("kill")
+    }
+
+    private func run(_ action: String, input: String = "") throws {
+        let (status, output) = try ChildProcess.run(
+            script, [action, directory.file("db")], input: input, within: 300)
+        guard status == 0 else { throw Failure("\(script) \(action): \(output)") }
+    }
 
     func fill(_ entries: [String: String]) throws {
-        var text = "DELETE FROM \(table);\n"
-        for (user, value) in entries {
-            text += "INSERT INTO \(table) (\(column), servername) VALUES ('\(user)', '\(value)');\n"
+        let values = entries.map { user, value in
+            let parts = value.split(separator: ":")
+            return "('\(user)', '\(parts[0])', \(parts.count > 1 ? "'\(parts[1])'" : "NULL"))"
         }
-        _ = try Setup.run(folder, ["sql", place], input: text)
+        try run(
+            "sql",
+            input: """
+                \(library == "mysql" ? "USE dbPerdition;" : "")
+                DELETE FROM tblPerdition;
+                INSERT INTO tblPerdition VALUES \(values.joined(separator: ", "));
+                """)
     }
 
-    func stopDatabase() throws {
-        _ = try Setup.run(folder, ["stop", place])
-    }
+    func stopDatabase() throws { try run("stop") }
 
-    func startDatabase() throws {
-        _ = try Setup.run(folder, ["start", place])
-    }
+    func startDatabase() throws { try run("start") }
 }

@@ -17,33 +17,24 @@ protocol MapUnderTest: AnyObject {
     func startDatabase() throws
 }
 
-/// Every kind of map that the failure tests are run with. NIS has a network of its own in its tests, see MapTests.
+/// Every kind of map that the failure tests are run with.
 enum MapKind: String, CaseIterable, Sendable {
     case gdbm, bdb, regex, ldap, mysql, postgres
-
-    /// Those whose database can be away: the expressions are read at the start.
-    static let databases = allCases.filter { $0 != .regex }
 
     /// A map of this kind with nobody in it, and whatever server that takes, which ends with it.
     func make() throws -> any MapUnderTest {
         switch self {
         case .gdbm: try GDBMUnderTest()
-        case .bdb:
-            try FileUnderTest(self, "popmap.bdb.db") { path, entries in
-                let lines = entries.map { "\($0.key):\($0.value)\n" }.joined()
-                let (status, output) = try ChildProcess.run("\(Programs.binaries)/makebdb", [path], input: lines)
-                guard status == 0 else { throw Failure("makebdb: \(status): \(output)") }
-            }
-        case .regex:
-            try FileUnderTest(self, "popmap.re") { path, entries in
-                let lines = entries.map { "^\($0.key)$: \($0.value)\n" }.joined()
-                try Data(lines.utf8).write(to: URL(fileURLWithPath: path))
-            }
+        case .bdb: try FileUnderTest.bdb()
+        case .regex: try FileUnderTest.regex()
         case .ldap: try LDAPUnderTest()
-        case .mysql: try SQLUnderTest(self, folder: "MySQL", table: "dbPerdition.tblPerdition", column: "user")
-        case .postgres: try SQLUnderTest(self, folder: "Postgres", table: "tblPerdition", column: "\"user\"")
+        case .mysql: try SQLUnderTest("mysql", setup: "MySQL")
+        case .postgres: try SQLUnderTest("postgres", setup: "Postgres")
         }
     }
+
+    /// Those whose database can be out of reach: expressions are read once.
+    static let withDatabase = allCases.filter { $0 != .regex }
 }
 
 /// The file is the database: it is gone, and back.

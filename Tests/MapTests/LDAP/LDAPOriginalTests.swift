@@ -98,9 +98,9 @@ struct LDAPOriginalTests {
     }
 
     private func ours(_ options: String, _ keys: [[UInt8]]) async throws -> [Answer] {
-        let provider = try await scratch.startLDAP(options, ["--lookup_timeout", "20"])
+        let provider = try await scratch.startLDAP(options)
         defer { provider.stop() }
-        let answers = try keys.map { try scratch.ask($0) }
+        let answers = try keys.map { try scratch.lookUp($0) }
         provider.signal(SIGTERM)
         #expect(provider.wait() == 0)
         return answers

@@ -92,12 +92,12 @@ struct LDAPProviderTests {
     @Test func theExampleWorks() async throws {
         let provider = try await scratch.startLDAP(slapd.url())
         defer { provider.stop() }
-        #expect(try scratch.ask("joe") == .found("imap1.example.com"))
-        #expect(try scratch.ask("ann") == .found("annette@imap2.example.com:1143"))
-        #expect(try scratch.ask("bob") == .found("10.0.0.3"))
-        #expect(try scratch.ask("JOE") == .found("imap1.example.com"))
-        #expect(try scratch.ask("six") == .found("[2001:db8::1]:143"))
-        for key in ["jo", "joey", "", "nohost", "mailbox"] { #expect(try scratch.ask(key) == .notFound, "\(key)") }
+        #expect(try scratch.lookUp("joe") == .found("imap1.example.com"))
+        #expect(try scratch.lookUp("ann") == .found("annette@imap2.example.com:1143"))
+        #expect(try scratch.lookUp("bob") == .found("10.0.0.3"))
+        #expect(try scratch.lookUp("JOE") == .found("imap1.example.com"))
+        #expect(try scratch.lookUp("six") == .found("[2001:db8::1]:143"))
+        for key in ["jo", "joey", "", "nohost", "mailbox"] { #expect(try scratch.lookUp(key) == .notFound, "\(key)") }
         #expect(try String(contentsOfFile: scratch.file("log"), encoding: .utf8).contains("several") == false)
     }
 
@@ -146,15 +146,15 @@ struct LDAPProviderTests {
             "joe\u{0}", "joe\u{0}nobody", "\u{0}", "(", ")", "(uid=joe)", "joe?", "joe?bindname=cn=admin%2cdc=nodomain",
             "joe,ou=mailbox", "a\\2ab", "' OR 1=1", "&", "|", "!", "joe=joe",
         ] {
-            #expect(try scratch.ask(key) == .notFound, "\(key)")
+            #expect(try scratch.lookUp(key) == .notFound, "\(key)")
         }
-        for key in ["a*b", "(joe)", "back\\slash"] { #expect(try scratch.ask(key) == .found("star"), "\(key)") }
+        for key in ["a*b", "(joe)", "back\\slash"] { #expect(try scratch.lookUp(key) == .found("star"), "\(key)") }
         for _ in 0..<200 {
             let key = (0..<Int.random(in: 1...60)).map { _ in UInt8.random(in: 0...255) }
-            #expect(try scratch.ask(key) == .notFound, "\(key)")
+            #expect(try scratch.lookUp(key) == .notFound, "\(key)")
         }
-        #expect(try scratch.ask([UInt8](repeating: UInt8(ascii: "*"), count: 1024)) == .notFound)
-        #expect(try scratch.ask("joe") == .found("imap1.example.com"))
+        #expect(try scratch.lookUp([UInt8](repeating: UInt8(ascii: "*"), count: 1024)) == .notFound)
+        #expect(try scratch.lookUp("joe") == .found("imap1.example.com"))
         let searches = try slapd.log.components(separatedBy: "\n").filter { $0.contains("SRCH base") }
         #expect(searches.count > 200)
         #expect(searches.allSatisfy { $0.contains("base=\"ou=mailbox,dc=nodomain\" scope=1") })
@@ -163,9 +163,9 @@ struct LDAPProviderTests {
     @Test func theFirstOfSeveralEntriesCounts() async throws {
         let provider = try await scratch.startLDAP(slapd.url())
         defer { provider.stop() }
-        let answer = try scratch.ask("twice")
+        let answer = try scratch.lookUp("twice")
         #expect(answer == .found("one") || answer == .found("two"))
-        #expect(try scratch.ask("twice") == answer)
+        #expect(try scratch.lookUp("twice") == answer)
         #expect(try scratch.log.contains("several entries match a key; the first is used: twice"))
     }
 

@@ -96,9 +96,9 @@ struct LDAPSecurityTests {
         let options = "ldaps://127.0.0.1:\(slapd.tlsPort)/\(Slapd.query)?x-tlscacert=\(path)"
         let provider = try await scratch.startLDAP(options)
         defer { provider.stop() }
-        #expect(try scratch.ask("joe").isTemporary(saying: "TLS"))
+        #expect(try scratch.lookUp("joe").isTemporary(saying: "TLS"))
         try Data(contentsOf: URL(fileURLWithPath: slapd.file("ca.pem"))).write(to: URL(fileURLWithPath: path))
-        #expect(try scratch.ask("joe") == .found("imap1.example.com"))
+        #expect(try scratch.lookUp("joe") == .found("imap1.example.com"))
     }
 
     @Test func thePasswordIsSeenNowhere() async throws {
@@ -114,15 +114,15 @@ struct LDAPSecurityTests {
             }
         }
         // Wrong, then no server at all, then the right one.
-        let refused = try scratch.ask("joe")
+        let refused = try scratch.lookUp("joe")
         #expect(refused.isTemporary(saying: "Invalid credentials"))
         try look()
         slapd.stop()
-        let down = try scratch.ask("joe")
+        let down = try scratch.lookUp("joe")
         #expect(down.isTemporary(saying: "Connection refused"))
         provider.signal(SIGHUP)
         try await slapd.start()
-        seen += ["\(refused)", "\(down)", "\(try scratch.ask("joe"))", try scratch.log]
+        seen += ["\(refused)", "\(down)", "\(try scratch.lookUp("joe"))", try scratch.log]
         try look()
         provider.signal(SIGTERM)
         #expect(provider.wait() == 0)

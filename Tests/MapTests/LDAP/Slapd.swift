@@ -96,14 +96,18 @@ extension Scratch {
     /// Starts perdition-map-ldap, which logs to `log`; the options string goes through the environment.
     func startLDAP(_ options: String, _ arguments: [String] = []) async throws -> Program {
         try await startProvider(
-            ["-F", file("log"), "-d"] + arguments, of: Slapd.provider,
+            ["-F", file("log"), "-d", "--lookup_timeout", "20"] + arguments, of: Slapd.provider,
             environment: ["PERDITION_MAP_LIBRARY_OPT": options])
     }
 
-    /// One answer to one key of any bytes.
-    func ask(_ key: [UInt8]) throws -> Answer {
-        guard var client = BlockingClient(path: file("socket"), seconds: 30) else { throw POSIXError(.ECONNREFUSED) }
+    /// One answer to one key of any bytes, for which the client waits longer than any provider here may take.
+    func lookUp(_ key: [UInt8]) throws -> Answer {
+        guard var client = BlockingClient(path: file("socket"), seconds: 60) else { throw POSIXError(.ECONNREFUSED) }
         return client.lookUp(key)
+    }
+
+    func lookUp(_ key: String) throws -> Answer {
+        try lookUp(Array(key.utf8))
     }
 
     /// One key on the terminal.
