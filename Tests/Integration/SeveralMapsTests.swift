@@ -107,6 +107,13 @@ import Testing
 
         // It is not theirs to end: they say so, and wait for better times.
         provider.process.signal(SIGSTOP)
+        // A thread that runs goes on until it hears of it.
+        let tasks = "/proc/\(provider.process.pid)/task"
+        try eventually("every thread of it is stopped") {
+            try FileManager.default.contentsOfDirectory(atPath: tasks).allSatisfy {
+                try String(contentsOfFile: "\(tasks)/\($0)/stat", encoding: .utf8).contains(") T ")
+            }
+        }
         for proxy in proxies {
             let answer = try logIn(proxy)
             #expect(answer.hasPrefix(proxy.flavour == .imap4 ? "a NO [UNAVAILABLE] " : "-ERR [SYS/TEMP] "), "\(answer)")
