@@ -93,7 +93,7 @@ void linux_batch_flush(void) {
     while (sent < batch.count) {
         long count = write(batch.fd, batch.bytes + sent, batch.count - sent);
         if (count > 0) sent += (size_t)count;
-        else if (errno != EINTR) break;
+        else if (count == 0 || errno != EINTR) break;
     }
     batch.count = 0;
 }
