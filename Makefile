@@ -56,7 +56,7 @@ run: build deps-run
 
 # TESTS=Integration (a regular expression) runs some of them.
 test: deps build
-	$(SWIFT) test --experimental-maximum-parallelization-width 4 $(if $(TESTS),--filter '$(TESTS)')
+	Scripts/test $(SWIFT) test --experimental-maximum-parallelization-width 4 $(if $(TESTS),--filter '$(TESTS)')
 
 lint: deps-build
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
