@@ -190,7 +190,9 @@ final class Session: Visitor {
         for address in addresses {
             do throws(ConnectError) {
                 let patience = min(client.patience ?? Self.connectPatience, Self.connectPatience)
-                let channel = try await Channel.connect(to: address, on: client.channel.thread, within: patience)
+                let channel = try await Channel.connect(
+                    to: address, on: client.channel.thread, within: patience,
+                    speaksFirst: !options.sslMode.contains(.sslOutgoing))
                 if options.tcpKeepalive { setKeepalive(channel.descriptor) }
                 let wait = min(client.patience ?? Self.serverPatience, Self.serverPatience)
                 return (Stream(channel, patience: wait), address)
