@@ -32,8 +32,7 @@ enum { stack_size = 64 * 1024, deepest = 64, most_threads = 1024, patience = 5 }
 
 static struct {
     int prepared;
-    const char *version;
-    char name[64];
+    char version[32], name[64];
     uintptr_t base, end;
     char build[2 * 20 + 1];
     const char *image;
@@ -165,7 +164,7 @@ static void report(int number, const siginfo_t *info, const void *context) {
     add(&line, thread, sizeof thread);
     add_text(&line, "\", process ");
     add_number(&line, (uint64_t)getpid(), 10);
-    add_text(&line, ", version ");
+    if (program.version[0]) add_text(&line, ", version ");
     add_text(&line, program.version);
     add_text(&line, ", build ");
     add_text(&line, program.build[0] ? program.build : "unknown");
@@ -303,7 +302,7 @@ static void free_stack(void *stack) {
 
 void linux_crash_prepare(const char *version) {
     if (program.prepared) return;
-    program.version = version;
+    snprintf(program.version, sizeof program.version, "%s", version);
     char path[4096] = "";
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     snprintf(program.name, sizeof program.name, "%s", length > 0 ? last_part(path) : "?");

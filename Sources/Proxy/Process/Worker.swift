@@ -26,7 +26,7 @@ final class Worker {
         let worker: Worker
         // Started from the master's own image, whatever has become of its file; `ps` would call it exe.
         nameThread("perdition")
-        linux_crash_prepare(Version.pointer)
+        linux_crash_prepare(Version.text)
         if !orders.isFirst, let errors = orders.errors { dup2(errors, STDERR_FILENO) }
         do throws(Master.Failure) {
             worker = try Worker(options, orders, brief)

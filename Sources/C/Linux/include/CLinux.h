@@ -97,7 +97,7 @@ int linux_spawn(const char *path, char *const arguments[], char *const environme
                 int errors);
 
 /* What tells of a crash (crash.c): from now on a signal that ends this process writes to descriptor 2 which signal and
- * thread it was, and a backtrace; then the lines of every thread's batch are written. `version` must live on. */
+ * thread it was, and a backtrace; then the lines of every thread's batch are written. version: "" for none. */
 void linux_crash_prepare(const char *version);
 /* Gives the calling thread a stack of its own for that; nothing where nobody has prepared. */
 void linux_crash_thread(void);
