@@ -60,7 +60,8 @@ public final class TLSContext: @unchecked Sendable {
             verifies: options.verifiesCertificate)
     }
 
-    private init(_ builder: TLSContextBuilder, role: Role, trust: TLSTrust, verifies: Bool, tickets: TicketKeys? = nil) {
+    private init(_ builder: TLSContextBuilder, role: Role, trust: TLSTrust, verifies: Bool, tickets: TicketKeys? = nil)
+    {
         SSL_CTX_up_ref(builder.handle)
         handle = builder.handle
         warnings = builder.warnings

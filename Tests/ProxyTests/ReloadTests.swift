@@ -140,6 +140,7 @@ struct ReloadTests {
         #expect(over.descriptors == [88, 89])
         // What it had used up is used up.
         #expect(
-            (0..<6).map { _ in charge.restart(after: 0, now: 0) } == (0..<6).map { _ in over.restart(after: 0, now: 0) })
+            (0..<6).map { _ in charge.restart(after: 0, now: 0) } == (0..<6).map { _ in over.restart(after: 0, now: 0) }
+        )
     }
 }

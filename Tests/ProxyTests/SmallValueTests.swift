@@ -147,10 +147,12 @@ import Testing
 
     @Test func ordersNameDescriptorsInTheirPlaces() {
         var orders = Worker.Orders(listeners: 2)
-        #expect([orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [nil, nil, nil, nil, nil])
+        #expect(
+            [orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [nil, nil, nil, nil, nil])
         orders.hasPassphrase = true
         orders.hasErrors = true
-        #expect([orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [nil, 5, nil, nil, 6])
+        #expect(
+            [orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [nil, 5, nil, nil, 6])
         orders.reports = true
         orders.watchesMaps = true
         orders.hasBrief = true

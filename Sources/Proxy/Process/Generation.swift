@@ -40,8 +40,8 @@ final class Generation {
     var endingSince: UInt64?
     /// Where the worker says that a provider is stuck; nil where none is ours.
     let watch: (read: Int32, write: Int32)?
-    /// Where a worker that is being started says that it is ready.
-    var ready: (read: Int32, write: Int32)?
+    /// Where the worker says how far it is, in bytes of ``Worker/Report``.
+    let reports: (read: Int32, write: Int32)
     /// Whether somebody still reads the program's standard error.
     var isFirst = false
     /// The worker.
@@ -62,6 +62,7 @@ final class Generation {
         self.authenticator = authenticator
         self.errors = errors
         saved = nil
+        reports = try Self.pipe()
         watch = maps.contains { $0.attendant != nil } ? try Self.pipe() : nil
     }
 
@@ -78,15 +79,18 @@ final class Generation {
 
     /// Closes what only this generation has; not the listening sockets.
     func close() {
-        closeReady()
         worker.errors?.close()
-        if let watch { for end in [watch.read, watch.write] { Glibc.close(end) } }
+        for end in pipes { Glibc.close(end) }
     }
 
-    /// Nobody waits any more for the worker to become ready.
-    func closeReady() {
-        if let ready { for end in [ready.read, ready.write] { Glibc.close(end) } }
-        ready = nil
+    private var pipes: [Int32] { [reports.read, reports.write] + (watch.map { [$0.read, $0.write] } ?? []) }
+
+    /// Whether the worker has reported this since it was asked last.
+    func has(_ report: Worker.Report) -> Bool {
+        let bytes = [UInt8](unsafeUninitializedCapacity: 64) { room, count in
+            count = max(0, read(reports.read, room.baseAddress, room.count))
+        }
+        return bytes.contains(report.rawValue)
     }
 
     private func makeWorker() -> Charge {
@@ -109,7 +113,7 @@ final class Generation {
             program.descriptors.append(descriptor)
             if !isOurs { program.closesAfterStart.append(descriptor) }
         }
-        add(ready?.write, \.reports, isOurs: true)
+        add(reports.write, \.reports, isOurs: true)
         add(origin.passphrase.flatMap { KeyPassphrase.descriptor($0) }, \.hasPassphrase, isOurs: false)
         add(watch?.write, \.watchesMaps, isOurs: true)
         add(try? Worker.Brief(configuration, origin.tickets).packed.descriptor(), \.hasBrief, isOurs: false)
@@ -126,8 +130,10 @@ final class Generation {
 
     /// One whose worker may run already; nil where the parcel holds something else.
     init?(_ parcel: Parcel, _ origin: Origin, attendants: [Attendant]) {
-        guard let configuration = parcel.parcels("configuration").first, let worker = parcel.parcels("worker").first
+        guard let configuration = parcel.parcels("configuration").first, let worker = parcel.parcels("worker").first,
+            let reading: Int32 = parcel.number("reports.read"), let writing: Int32 = parcel.number("reports.write")
         else { return nil }
+        reports = (reading, writing)
         self.configuration = ConfigurationSnapshot(configuration)
         self.origin = origin
         saved = worker
@@ -170,6 +176,8 @@ final class Generation {
             parcel.add("map", entry)
         }
         if let number = attendants.firstIndex(where: { $0 === authenticator }) { parcel.add("authenticator", number) }
+        parcel.add("reports.read", reports.read)
+        parcel.add("reports.write", reports.write)
         if let watch {
             parcel.add("watch.read", watch.read)
             parcel.add("watch.write", watch.write)
@@ -179,6 +187,6 @@ final class Generation {
 
     /// Descriptors that are to live on with it.
     var descriptors: [Int32] {
-        listeners + worker.descriptors + (watch.map { [$0.read, $0.write] } ?? [])
+        listeners + worker.descriptors + pipes
     }
 }

@@ -87,7 +87,6 @@ extension Master {
             if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
             do throws(Failure) {
                 let generation = try Self.makeGeneration(plan, origin, listeners, among: &attendants)
-                generation.ready = try Self.wrap { () throws(Errno) in try Generation.pipe() }
                 let now = LoopThread.clock()
                 candidate = Candidate(
                     generation: generation, plan: plan, log: sink, pidFile: pidFile,
@@ -106,9 +105,8 @@ extension Master {
 
     /// Whether the new worker is ready, or never will be.
     func lookAtCandidate() {
-        guard let candidate, let ready = candidate.generation.ready else { return }
-        var byte: UInt8 = 0
-        if read(ready.read, &byte, 1) == 1 {
+        guard let candidate else { return }
+        if candidate.generation.has(.ready) {
             promote(candidate)
         } else if LoopThread.clock() >= candidate.deadline {
             abandonCandidate("the new worker was not ready within \(Self.startPatience / 1000) s")
@@ -120,7 +118,6 @@ extension Master {
         let changes = Plan.changes(from: options, to: candidate.plan.options)
         self.candidate = nil
         current = candidate.generation
-        current.closeReady()
         for listener in old.listeners where !current.listeners.contains(listener) { close(listener) }
         old.listeners = []
         options = candidate.plan.options
@@ -140,12 +137,22 @@ extension Master {
             old.leavingSince = LoopThread.clock()
             old.worker.signal(Worker.leave)
             leaving.append(old)
+            announcement = (line, old, LoopThread.clock() + Self.endPatience)
         } else {
             old.close()
+            log.notice("\(line)")
         }
-        log.notice("\(line)")
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
         sweep()
+    }
+
+    /// Says that a reload is done, once nobody is taken by the worker of before.
+    /// - Parameter isOver: whether that has ended.
+    func announce(isOver: Bool = false) {
+        guard let announcement else { return }
+        guard isOver || announcement.old.has(.closed) || LoopThread.clock() >= announcement.deadline else { return }
+        self.announcement = nil
+        log.notice("\(announcement.line)")
     }
 
     /// Gives up what was to serve; what serves goes on.
@@ -208,6 +215,7 @@ extension Master {
 
     /// A worker from before a reload has ended.
     func left(_ generation: Generation, _ pid: pid_t, _ status: Int32) {
+        if announcement?.old === generation { announce(isOver: true) }
         generation.worker.left()
         generation.close()
         leaving.removeAll { $0 === generation }

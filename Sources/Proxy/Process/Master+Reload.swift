@@ -46,7 +46,7 @@ extension Master {
     /// Starts the program on the disk to see whether it reads the configuration and finds everything that it names. This
     /// process changes nothing and opens nothing until then.
     func beginReload() {
-        guard candidate == nil, rehearsal == nil else { return }
+        guard candidate == nil, rehearsal == nil, announcement == nil else { return }
         isReloadDue = false
         do {
             let file = try packed.descriptor()

@@ -25,6 +25,8 @@ final class Master {
     var current: Generation
     /// Who is to serve next, as soon as its worker is ready.
     var candidate: Candidate?
+    /// What is to be said when the worker of before accepts nobody any more, at the latest when its time has come.
+    var announcement: (line: String, old: Generation, deadline: UInt64)?
     /// Those whose sessions go on.
     var leaving: [Generation] = []
     var attendants: [Attendant] = []
@@ -136,22 +138,15 @@ final class Master {
 
     /// Starts the first worker; where it does not become ready the whole start fails.
     private static func startFirst(_ generation: Generation, _ options: Options) throws(Failure) {
-        generation.ready = try wrap { () throws(Errno) in try Generation.pipe() }
         generation.isFirst = true
         let fault = generation.worker.startIfDue(now: LoopThread.clock())
         generation.isFirst = false
-        // With our end open we would not see that it has none any more.
-        if let ready = generation.ready { close(ready.write) }
-        defer {
-            if let ready = generation.ready { close(ready.read) }
-            generation.ready = nil
-        }
         if let fault { throw Failure(fault) }
-        guard let ready = generation.ready else { return }
-        var wait = pollfd(fd: ready.read, events: Int16(POLLIN), revents: 0)
-        _ = poll(&wait, 1, Int32(clamping: startPatience))
-        var byte: UInt8 = 0
-        if read(ready.read, &byte, 1) == 1 { return }
+        let end = linux_pidfd(generation.worker.pid ?? 0)
+        defer { if end >= 0 { close(end) } }
+        var waits = [generation.reports.read, end].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        _ = poll(&waits, nfds_t(waits.count), Int32(clamping: startPatience))
+        if generation.has(.ready) { return }
         generation.worker.signal(SIGKILL)
         var status: Int32 = 0
         if let pid = generation.worker.pid { waitpid(pid, &status, 0) }
@@ -201,6 +196,7 @@ final class Master {
             while let signal = signals.next() { handle(signal) }
             listen()
             lookAtCandidate()
+            announce()
             endOverdue(now: LoopThread.clock())
         }
         endAll(signals)
@@ -215,8 +211,9 @@ final class Master {
     /// Waits for a signal, for something that children say, or for the next time something is due.
     private func wait(_ signals: SignalDescriptor, until deadline: UInt64? = nil) {
         let now = LoopThread.clock()
-        var readers = [signals.descriptor] + (candidate?.generation.ready.map { [$0.read] } ?? [])
-        var times = [deadline, candidate?.deadline, rehearsal?.deadline].compactMap(\.self)
+        let reporting = [candidate?.generation, announcement?.old].compactMap(\.self)
+        var readers = [signals.descriptor] + reporting.map(\.reports.read)
+        var times = [deadline, candidate?.deadline, announcement?.deadline, rehearsal?.deadline].compactMap(\.self)
         if ending == nil {
             times += (attendants.filter { $0.endingSince == nil }.map(\.charge) + [current.worker]).compactMap(\.due)
         }

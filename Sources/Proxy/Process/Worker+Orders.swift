@@ -2,11 +2,19 @@ import Daemon
 import TLS
 
 extension Worker {
+    /// How far a worker is, for its master.
+    enum Report: UInt8 {
+        /// It accepts.
+        case ready = 1
+        /// It accepts nobody any more.
+        case closed = 2
+    }
+
     /// What the master tells a worker beside the command line. Descriptors stand in the order of the members, from 3 on.
     struct Orders: Equatable {
         /// How many listening sockets there are.
         var listeners: Int
-        /// Whether a descriptor wants to hear that the worker is ready.
+        /// Whether a descriptor wants to hear how far the worker is.
         var reports = false
         /// Whether a descriptor holds the passphrase of the key.
         var hasPassphrase = false
@@ -60,7 +68,7 @@ extension Worker {
 
         /// The listening sockets.
         var sockets: [Int32] { (0..<Int32(listeners)).map { 3 + $0 } }
-        /// The descriptor that wants to hear that the worker is ready.
+        /// The descriptor that wants to hear how far the worker is.
         var report: Int32? { descriptor(0) }
         /// The descriptor that holds the passphrase of the key.
         var passphrase: Int32? { descriptor(1) }

@@ -19,6 +19,8 @@ final class Worker {
     private let loops: [Loop]
     private let signals: SignalDescriptor
     private let listeners: [Int32]
+    /// Where the master hears of us.
+    private let reports: Int32?
 
     /// Serves until the master says stop.
     /// - Returns: the exit status.
@@ -49,11 +51,7 @@ final class Worker {
             close(errors)
         }
         if let passphrase = orders.passphrase { close(passphrase) }
-        if let report = orders.report {
-            var ready: UInt8 = 1
-            _ = write(report, &ready, 1)
-            close(report)
-        }
+        Self.report(.ready, to: orders.report)
         worker.loops[0].thread.run()
         return 0
     }
@@ -62,6 +60,7 @@ final class Worker {
         let tls: TLSContexts
         let master = getppid()
         listeners = orders.sockets
+        reports = orders.report
         do {
             signals = try SignalDescriptor([
                 SIGTERM, SIGINT, SIGQUIT, SIGHUP, Self.leave, SIGUSR1, SIGPIPE, SIGWINCH,
@@ -121,6 +120,7 @@ final class Worker {
         let services = services
         let loops = loops
         let listeners = listeners
+        let reports = reports
         loops[0].start { loop in
             guard let channel = try? Channel(signals.descriptor, on: loop.thread) else { return }
             while await channel.waitReadable(within: nil) == .ready {
@@ -133,6 +133,7 @@ final class Worker {
                         do throws(DaemonError) { try sink.reopen() } catch { services.log.error("\(error)") }
                     case Self.leave:
                         await Self.closeDoors(loops, listeners)
+                        Self.report(.closed, to: reports)
                     default: break
                     }
                 }
@@ -152,6 +153,12 @@ final class Worker {
                 (loop.thread.tenant as? Floor)?.leave { loops[0].start { _ in await end(loops) } }
             }
         }
+    }
+
+    private static func report(_ report: Report, to descriptor: Int32?) {
+        guard let descriptor else { return }
+        var byte = report.rawValue
+        _ = write(descriptor, &byte, 1)
     }
 
     /// Ends every session on every loop, then the loops themselves; the first, which carries the main thread, last.
