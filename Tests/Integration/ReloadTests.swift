@@ -14,7 +14,7 @@ import Testing
         try crowd.grow(by: 2000, through: proxy.port, as: "crowd")
         let first = try proxy.worker
         let start = ContinuousClock.now
-        let load = try Load(proxy.port, atOnce: 8, pause: 10)
+        let load = try Load(proxy.port, atOnce: 8, pause: 20)
         let reloads = 10
         for number in 0..<reloads {
             // Some with the same provider, some with another.

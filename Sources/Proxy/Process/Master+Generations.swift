@@ -166,7 +166,7 @@ extension Master {
         generation.close()
         candidate.pidFile?.remove()
         sweep()
-        refuse(reason)
+        if ending == nil { refuse(reason) }
     }
 
     /// Says that nothing comes of a reload.

@@ -79,6 +79,7 @@ extension Master {
         guard let rehearsal else { return }
         self.rehearsal = nil
         close(rehearsal.output)
+        guard ending == nil else { return }
         guard status == 0 else {
             let how = Charge.end(status)
             let words = rehearsal.text

@@ -35,7 +35,8 @@ final class Master {
     /// Whether a reload was asked for that has not begun.
     var isReloadDue = false
     var pidFile: PidFile?
-    private var ending: Int32?
+    /// The signal that ends the program; nil until there is one.
+    var ending: Int32?
     /// When to listen to children again.
     private var nextReport: UInt64 = 0
 

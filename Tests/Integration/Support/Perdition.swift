@@ -98,9 +98,17 @@ final class Perdition {
     /// The processes it is made of.
     var family: [ProcessEntry] { ProcessTable.family(of: process.pid) }
 
-    /// What has become of reloads so far, and were they done or refused.
+    /// What has become of reloads so far, done or refused. The log may be long, and is asked for again and again.
     var reloads: [String] {
-        messages.filter { $0.hasPrefix("Reloaded") || $0.hasPrefix("Reload refused") }
+        guard let log = FileManager.default.contents(atPath: process.logPath) else { return [] }
+        var found: [String] = []
+        var start = log.startIndex
+        while let mark = log.range(of: Data("]: Reload".utf8), in: start..<log.endIndex) {
+            let end = log[mark.upperBound...].firstIndex(of: UInt8(ascii: "\n")) ?? log.endIndex
+            found.append(String(decoding: log[(mark.lowerBound + 3)..<end], as: UTF8.self))
+            start = end
+        }
+        return found
     }
 
     /// Asks for a reload and waits for what comes of it.
@@ -109,11 +117,13 @@ final class Perdition {
     func reload(within seconds: Double = 60) throws -> String {
         let before = reloads.count
         process.signal(SIGHUP)
-        try eventually("the reload; the log:\n\(process.log)", within: seconds) {
-            reloads.count > before || process.hasEnded
+        var found: [String] = []
+        try eventually("the reload", within: seconds) {
+            found = reloads
+            return found.count > before || process.hasEnded
         }
-        guard reloads.count > before else { throw Failure("it has ended: \(process.log)") }
-        return reloads[before]
+        guard found.count > before else { throw Failure("it has ended: \(process.log)") }
+        return found[before]
     }
 
     /// The processes that talk to clients, the oldest first: more than one where sessions outlive a reload.
