@@ -64,7 +64,7 @@ public func setNoDelay(_ descriptor: Int32) {
 }
 
 /// The system asks silent peers whether they are still there (SO_KEEPALIVE, RFC 1122).
-public func setKeepalive(_ descriptor: Int32) {
-    var on: Int32 = 1
+public func setKeepalive(_ descriptor: Int32, to isOn: Bool = true) {
+    var on: Int32 = isOn ? 1 : 0
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
 }

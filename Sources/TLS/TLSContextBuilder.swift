@@ -7,6 +7,8 @@ final class TLSContextBuilder {
     var warnings: [String] = []
     /// Whether the certificate file holds more than the own certificate.
     var hasChain = false
+    /// Who is believed, in whatever form: equal for equal rules.
+    var policy: [UInt8] = []
 
     init(_ method: OpaquePointer?) throws(TLSError) {
         ERR_clear_error()
@@ -110,13 +112,16 @@ final class TLSContextBuilder {
         return SSL_CTX_set_cipher_list(probe, "\(name):@SECLEVEL=0") == 1
     }
 
-    func setServerSessions() {
+    /// - Parameter verifies: whether clients are checked against what was loaded.
+    func setServerSessions(verifies: Bool) {
         // Tickets hold the session at the client's; a cache here would hold it a second time, for every client.
         openssl_set_session_cache_mode(handle, Int(SSL_SESS_CACHE_OFF))
         // One ticket will do, as a ticket may be used again; two is for browsers.
         SSL_CTX_set_num_tickets(handle, 1)
-        // Without a name for the context no session is resumed once client certificates are asked for.
-        let name = Array("perdition".utf8)
+        // Tickets outlive a reload. One of a client that other rules let in must not spare it these.
+        var name = [UInt8](repeating: 0, count: 32)
+        let rules = verifies ? policy : []
+        SHA256(rules, rules.count, &name)
         SSL_CTX_set_session_id_context(handle, name, UInt32(name.count))
     }
 

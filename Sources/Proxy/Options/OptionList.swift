@@ -160,6 +160,9 @@ public enum OptionList {
         .init(
             "resolver_threads", .number("COUNT", \.resolverThreads, 1...256), .process,
             "Names of hosts that can be looked up at the same time."),
+        .init(
+            "drain_timeout", .number("SECONDS", \.drainTimeout, count), .process,
+            "Seconds that sessions from before a reload may go on; 0 for no limit."),
         .init("help", "h", .print(.help), .process, "Print this text."),
         .init(
             "print_sample_configuration", .print(.sample), .process,

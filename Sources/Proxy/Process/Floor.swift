@@ -24,6 +24,7 @@ final class Floor {
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var lastComplaint: UInt64?
     private var stopping = false
+    private var whenEmpty: (() -> Void)?
 
     /// A floor of a loop; called on the loop's thread.
     init(_ loop: Loop, services: Services) {
@@ -56,6 +57,24 @@ final class Floor {
                 services.log.critical("Fatal error listening for connections.Exiting. \(error)")
             }
         }
+    }
+
+    /// Accepts no more than who waits now.
+    func closeDoors() {
+        for acceptor in acceptors { acceptor.close(taking: Listening.backlog) }
+        acceptors = []
+    }
+
+    /// From now on says when a session was the last of all loops; at once where there is none.
+    func leave(_ whenEmpty: @escaping () -> Void) {
+        self.whenEmpty = whenEmpty
+        leaveIfEmpty()
+    }
+
+    private func leaveIfEmpty() {
+        guard let whenEmpty, services.sessions.load(ordering: .relaxed) <= 0 else { return }
+        self.whenEmpty = nil
+        whenEmpty()
     }
 
     /// Ends everything: no more connections, all sessions closed.
@@ -106,6 +125,7 @@ final class Floor {
         guard !stopping, let channel = try? Channel(descriptor, on: loop.thread) else {
             if stopping { close(descriptor) }
             services.sessions.subtract(1, ordering: .relaxed)
+            leaveIfEmpty()
             return
         }
         let session = makeSession(channel, peer)
@@ -114,10 +134,14 @@ final class Floor {
         visitors[ObjectIdentifier(session)] = nil
         guard let relay else {
             services.sessions.subtract(1, ordering: .relaxed)
+            leaveIfEmpty()
             return
         }
         visitors[ObjectIdentifier(relay)] = relay
-        relay.onEnd = { [unowned self] relay in visitors[ObjectIdentifier(relay)] = nil }
+        relay.onEnd = { [unowned self] relay in
+            visitors[ObjectIdentifier(relay)] = nil
+            leaveIfEmpty()
+        }
         relay.start()
     }
 
