@@ -7,11 +7,6 @@ import TLS
 
 /// One client's connection from its greeting to the hand-over: straight code that reads as the manual tells it.
 final class Session: Visitor {
-    /// Milliseconds one address of a real server gets to accept a connection.
-    static let connectPatience: UInt64 = 10_000
-    /// Milliseconds a real server gets for each answer before the login, whatever longer time clients get.
-    static let serverPatience: UInt64 = 60_000
-
     private let services: Services
     private let router: Router
     private let authentication: LocalAuthentication?
@@ -123,7 +118,7 @@ final class Session: Visitor {
         guard !Front.loginDisabled(services.settings, client) else { throw .refused(.loginDisabled) }
         attempt.port = services.settings.outgoingPort
         let names = await services.settings.names.adding(domain())
-        let place: Destination
+        var place: Destination
         switch await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
         {
@@ -141,7 +136,7 @@ final class Session: Visitor {
         attempt.port = place.port ?? services.settings.outgoingPort
 
         if options.authenticateIn { try await authenticate(attempt.credentials, names) }
-        let (server, address) = try await connect(place)
+        let (server, address) = try await connect(&place, &attempt)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
@@ -162,6 +157,8 @@ final class Session: Visitor {
             }
         } catch {
             server.close()
+            // A map that cannot be asked now might send the user elsewhere: a wrong password there proves nothing.
+            if place.isOld, case .refused(.authentication) = error { throw .refused(.mapUnavailable) }
             throw error
         }
     }
@@ -179,34 +176,53 @@ final class Session: Visitor {
         }
     }
 
-    private func connect(_ place: Destination) async throws(ServerError) -> (Stream, SocketAddress) {
+    /// Connects to the first of the servers that can be reached: each address of each.
+    private func connect(
+        _ place: inout Destination, _ attempt: inout Attempt
+    ) async throws(ServerError) -> (Stream, SocketAddress) {
+        repeat {
+            attempt.host = place.host
+            attempt.port = place.port ?? services.settings.outgoingPort
+            if let connected = await connect(place) { return connected }
+        } while place.advance()
+        throw .refused(.notConnected)
+    }
+
+    /// - Returns: nil where no address of this server can be reached.
+    private func connect(_ place: Destination) async -> (Stream, SocketAddress)? {
         let addresses: [SocketAddress]
         do throws(Resolver.Failure) {
             addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
         } catch {
             services.log.error("Real server \(error.reason) (client \(route))")
-            throw .refused(.notConnected)
+            return nil
         }
         for address in addresses {
+            let patience = patience(options.connectTimeout)
             do throws(ConnectError) {
-                let patience = min(client.patience ?? Self.connectPatience, Self.connectPatience)
                 let channel = try await Channel.connect(to: address, on: client.channel.thread, within: patience)
                 if options.tcpKeepalive { setKeepalive(channel.descriptor) }
-                let wait = min(client.patience ?? Self.serverPatience, Self.serverPatience)
-                return (Stream(channel, patience: wait), address)
+                return (Stream(channel, patience: self.patience(options.serverTimeout)), address)
             } catch {
-                services.log.info("Real server \(address): \(Self.explain(error)) (client \(route))")
+                services.log.info("Real server \(address): \(Self.explain(error, patience)) (client \(route))")
             }
         }
-        throw .refused(.notConnected)
+        return nil
+    }
+
+    /// Milliseconds a real server gets, never more than clients do; nil for no limit.
+    private func patience(_ seconds: Int) -> UInt64? {
+        guard seconds > 0 else { return client.patience }
+        let own = UInt64(seconds) &* 1000
+        return min(client.patience ?? own, own)
     }
 
     private var defaultPort: String { options.outgoingPort ?? String(options.protocolName.defaultPort) }
 
-    private static func explain(_ error: ConnectError) -> String {
+    private static func explain(_ error: ConnectError, _ patience: UInt64?) -> String {
         switch error {
         case .refused(let reason): reason.description
-        case .timedOut: "no answer within \(connectPatience / 1000) s"
+        case .timedOut: "no answer within \((patience ?? 0) / 1000) s"
         }
     }
 

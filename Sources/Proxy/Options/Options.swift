@@ -26,6 +26,10 @@ public struct Options: Sendable, Equatable {
     public var authenticateTimeout = 1800
     /// `--timeout`, seconds without a byte after login; 0 means none.
     public var timeout = 1800
+    /// `--connect_timeout`, seconds until an address of a real server that does not answer is given up; 0 means none.
+    public var connectTimeout = 10
+    /// `--server_timeout`, seconds a real server gets for each answer before the login; 0 means none.
+    public var serverTimeout = 60
 
     // MARK: What clients see
 
@@ -81,6 +85,12 @@ public struct Options: Sendable, Equatable {
     public var mapProviderDir: String?
     /// `--map_timeout`, seconds until a lookup counts as temporarily failed.
     public var mapTimeout = 5
+    /// `--map_cache_ttl`, seconds for which an answer serves without asking again; 0 means not at all.
+    public var mapCacheTtl = 0
+    /// `--map_stale_ttl`, seconds for which an answer serves while the map cannot tell; 0 means not at all.
+    public var mapStaleTtl = 3600
+    /// `--map_cache_size`, answers kept of each map.
+    public var mapCacheSize = 20_000
 
     // MARK: Log
 

@@ -34,8 +34,9 @@ final class Floor {
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
         let deadline = UInt64(max(options.mapTimeout, 1)) &* 1000
         let maps = services.maps.map {
-            Router.Map(
-                name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread))
+            LookupMap(
+                name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread),
+                memory: $0.memory, notice: $0.notice)
         }
         authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))

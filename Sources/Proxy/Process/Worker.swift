@@ -167,6 +167,7 @@ final class Worker {
                         await Self.end(loops)
                         return
                     case SIGHUP:
+                        for map in services.maps { map.memory?.purge() }
                         do throws(DaemonError) { try sink.reopen() } catch { services.log.error("\(error)") }
                     default: break
                     }

@@ -16,7 +16,8 @@ final class Guest {
 
     /// Connects and starts the session, and the relay once there is one.
     init(
-        on loop: isolated Loop, _ options: Options, map: String? = nil, pause: UInt64 = 0, book: LogBook = LogBook(),
+        on loop: isolated Loop, _ options: Options, map: String? = nil, memory: MapMemory? = nil, pause: UInt64 = 0,
+        book: LogBook = LogBook(),
         host: String = "127.0.0.1"
     ) throws {
         self.book = book
@@ -31,7 +32,7 @@ final class Guest {
         loop.start { loop in
             guard let channel = try? Channel(far, on: loop.thread) else { return }
             let client = map.map { Client(path: $0, deadline: 2000, connections: 1, on: loop.thread) }
-            let maps = client.map { [Router.Map(name: nil, client: $0)] } ?? []
+            let maps = client.map { [LookupMap(name: nil, client: $0, memory: memory)] } ?? []
             let router = Router(services.options, maps: maps, turn: 0)
             let session = Session(channel, services, router, source: source)
             let relay = await session.run()
