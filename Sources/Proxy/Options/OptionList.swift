@@ -4,7 +4,7 @@ public enum OptionList {
     private static let count = 0...Int(Int32.max)
 
     /// All of them.
-    public static let all = connections + dialogue + users + log + process + tls
+    public static let all = connections + limits + dialogue + users + log + process + tls
 
     private static let connections: [OptionDeclaration] = [
         .init(

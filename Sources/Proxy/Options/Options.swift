@@ -31,6 +31,21 @@ public struct Options: Sendable, Equatable {
     /// `--server_timeout`, seconds a real server gets for each answer before the login; 0 means none.
     public var serverTimeout = 60
 
+    // MARK: Limits
+
+    /// `--connections_per_address`; 0 means none.
+    public var connectionsPerAddress = 0
+    /// `--logins_per_address`, connections of one address that have not logged in; 0 means none.
+    public var loginsPerAddress = 100
+    /// `--sessions_per_user`; 0 means none.
+    public var sessionsPerUser = 1000
+    /// `--failures_per_connection`, failed logins after which a connection is closed; 0 means none.
+    public var failuresPerConnection = 10
+    /// `--failure_delay_limit`, the longest pause after a failed login, in seconds.
+    public var failureDelayLimit = 30
+    /// `--trusted_networks`, whose clients are not counted and not slowed down.
+    public var trustedNetworks = ["127.0.0.0/8", "::1"].compactMap { Network($0) }
+
     // MARK: What clients see
 
     /// `--no_bind_banner`.

@@ -104,9 +104,10 @@ final class Worker {
 
     private init(_ options: Options, _ orders: Orders) throws(Master.Failure) {
         let tls: TLSContexts
+        let descriptors: Int
         do {
             signals = try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
-            Limits.raiseOpenFiles()
+            descriptors = Int(Limits.raiseOpenFiles())
             let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
             tls = try TLSContexts(options, passphrase: orders.passphrase)
@@ -126,10 +127,14 @@ final class Worker {
         }
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }
+        let capacity = Capacity(
+            descriptors: descriptors, loops: loops.count, maps: orders.mapSockets.count,
+            resolvers: options.resolverThreads)
+        log.info("Open files: \(descriptors), enough for \(capacity.sessions) sessions")
         services = Services(
             options: options, log: log, tls: tls, nodeName: Self.nodeName(),
             maps: MapService.all(options, sockets: orders.mapSockets, watch: orders.watch, log: log),
-            authSocket: orders.authSocket)
+            authSocket: orders.authSocket, capacity: capacity)
     }
 
     private func start(_ listeners: [Int32]) {

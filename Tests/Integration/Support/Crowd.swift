@@ -39,6 +39,17 @@ final class Crowd {
         }
     }
 
+    /// Whether each session carries a word to its server, and one back.
+    func echoes() throws -> Bool {
+        for (number, (client, server)) in ends.enumerated() {
+            try client.send("\(number)\r\n")
+            guard try server.line() == "\(number)" else { return false }
+            try server.send("* \(number)\r\n")
+            guard try client.line() == "* \(number)" else { return false }
+        }
+        return true
+    }
+
     /// Lets everybody go.
     func leave() {
         ends = []
