@@ -7,13 +7,15 @@ import Testing
     /// KiB of the worker that one such client may take.
     private static func budget(_ kind: Flood.Kind) -> Int {
         switch kind {
-        case .silent, .slow: 8
-        // The line or literal, and what the system's allocator makes of it.
-        case .endlessLine, .endlessLiteral: 28
-        // OpenSSL's state and its buffer for a record.
-        case .stalledHandshake: 64
-        // One answer with the whole list of capabilities.
-        case .deaf: 28
+        case .silent, .slow: 10
+        // The line, in a buffer of twice its size at most.
+        case .endlessLine: 20
+        // The same, and two literals.
+        case .endlessLiteral: 36
+        // OpenSSL's state and its buffers for a record and for a message.
+        case .stalledHandshake: 76
+        // Commands that wait, and one answer of 8 KB in the making.
+        case .deaf: 48
         }
     }
 
