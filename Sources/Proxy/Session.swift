@@ -246,7 +246,9 @@ final class Session: Visitor {
         for address in addresses {
             let patience = patience(options.connectTimeout)
             do throws(ConnectError) {
-                let channel = try await Channel.connect(to: address, on: client.channel.thread, within: patience)
+                let channel = try await Channel.connect(
+                    to: address, on: client.channel.thread, within: patience,
+                    speaksFirst: !options.sslMode.contains(.sslOutgoing))
                 if options.tcpKeepalive { setKeepalive(channel.descriptor) }
                 return (Stream(channel, patience: self.patience(options.serverTimeout)), address)
             } catch {

@@ -28,6 +28,7 @@ public final class TLSContext: @unchecked Sendable {
         builder.setCompression(options.allowsCompression, option: "ssl_listen_compression")
         builder.setServerPreference(options.prefersServerCiphers)
         try builder.setVersions(options.minimumVersion, options.maximumVersion, direction: "listen")
+        builder.setSuites()
         try builder.setCiphers(options.ciphers, option: "ssl_listen_ciphers")
         try builder.loadCertificate(options)
         // Also where clients are not verified: the own chain is completed from the same authorities.

@@ -23,9 +23,10 @@ final class Crowd {
     }
 
     /// Lets more sessions log in through a proxy, one after the other, and keeps them.
-    func grow(by count: Int, through proxy: UInt16) throws {
+    /// - Parameter secure: whether TLS comes first.
+    func grow(by count: Int, through proxy: UInt16, secure: Bool = false) throws {
         for _ in 0..<count {
-            let client = try MailClient(proxy)
+            let client = try MailClient(proxy, secure: secure)
             try client.send("a LOGIN joe secret\r\n")
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { throw Failure.system("accept") }
