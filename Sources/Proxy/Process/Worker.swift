@@ -14,7 +14,7 @@ final class Worker {
 
     /// For the allocator (tunables of the GNU C library). Its caches are made for seven objects of a size; a loop frees
     /// those of dozens of logins in one turn, and takes them again in the next.
-    private static let allocator = "GLIBC_TUNABLES=glibc.malloc.tcache_count=256"
+    private static let allocator = "GLIBC_TUNABLES=glibc.malloc.tcache_count=64"
 
     /// What the master tells a worker beside the command line. Descriptors stand in the order of the members, from 3 on.
     struct Orders: Equatable {
