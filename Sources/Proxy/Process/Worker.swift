@@ -58,6 +58,7 @@ final class Worker {
 
     private init(_ options: Options, _ orders: Orders, _ brief: Brief) throws(Master.Failure) {
         let tls: TLSContexts
+        let descriptors: Int
         let master = getppid()
         listeners = orders.sockets
         reports = orders.report
@@ -65,7 +66,7 @@ final class Worker {
             signals = try SignalDescriptor([
                 SIGTERM, SIGINT, SIGQUIT, SIGHUP, Self.leave, SIGUSR1, SIGPIPE, SIGWINCH,
             ])
-            Limits.raiseOpenFiles()
+            descriptors = Int(Limits.raiseOpenFiles())
             let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
             tls = try TLSContexts(options, passphrase: orders.passphrase, tickets: brief.tickets)
@@ -86,10 +87,14 @@ final class Worker {
         }
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }
+        let capacity = Capacity(
+            descriptors: descriptors, loops: loops.count, maps: orders.mapSockets.count,
+            resolvers: options.resolverThreads)
+        log.info("Open files: \(descriptors), enough for \(capacity.sessions) sessions")
         services = Services(
             options: options, log: log, tls: tls, nodeName: Self.nodeName(),
             maps: MapService.all(options, sockets: orders.mapSockets, watch: orders.watch, log: log),
-            authSocket: orders.authSocket)
+            authSocket: orders.authSocket, capacity: capacity)
     }
 
     private func start() {
@@ -130,6 +135,7 @@ final class Worker {
                         await Self.end(loops)
                         return
                     case SIGHUP:
+                        for map in services.maps { map.memory?.purge() }
                         do throws(DaemonError) { try sink.reopen() } catch { services.log.error("\(error)") }
                     case Self.leave:
                         await Self.closeDoors(loops, listeners)
