@@ -91,6 +91,7 @@ final class Front {
 
     /// Lets the time pass that every refusal takes.
     func pause() async {
+        guard pauseLength > 0 else { return }
         await stream.channel.thread.sleep(pauseLength)
     }
 }

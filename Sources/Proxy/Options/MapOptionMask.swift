@@ -115,6 +115,8 @@ enum MapOptionMask {
             shown += key + "=" + rest.prefix { $0.isWhitespace }
             rest = rest.drop { $0.isWhitespace }
             guard let value = takeValue(&rest) else { return nil }
+            // Behind a key without a value, the next pair is the value: not what its writer meant.
+            guard !(value.contains("=") && mentionsSecret(value)) || mentionsSecret(name) else { return nil }
             shown += mentionsSecret(name) && name != "passfile" ? mark : value
         }
     }
