@@ -65,5 +65,5 @@ func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
 
 /// Ends the run where a property does not hold; libFuzzer keeps the input.
 func check(_ holds: Bool, _ property: @autoclosure () -> String, line: Int = #line, file: String = #fileID) {
-    if !holds { fatalError("property broken: \(property()) (\(file):\(line))") }
+    if !holds { fatalError("property broken: \(property().debugDescription) (\(file):\(line))") }
 }

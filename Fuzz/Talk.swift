@@ -13,8 +13,16 @@ private let loop: Loop = {
 
 private final class Outcome<Value: Sendable>: Sendable {
     private let value = Mutex<Value?>(nil)
+
     func put(_ new: Value) { value.withLock { $0 = new } }
-    func take() -> Value? { value.withLock { $0 } }
+
+    func wait() -> Value {
+        for _ in 0..<(Int(patience) * 10) {
+            if let value = value.withLock({ $0 }) { return value }
+            usleep(100)
+        }
+        fatalError("property broken: a dialogue comes to an end")
+    }
 }
 
 /// Milliseconds without a byte after which a dialogue hangs.
@@ -52,7 +60,9 @@ func talk<Value: Sendable>(
         if count > 0 { ended = receive(&heard, from: far) }
         send(&waiting, &sent, to: far, isFirst: false)
     }
-    guard let value = outcome.take() else { fatalError("a dialogue closed its stream and went on") }
+    // A dialogue that hangs up waits for the far end to do the same.
+    shutdown(far, Int32(SHUT_WR))
+    let value = outcome.wait()
     return (value, heard)
 }
 

@@ -93,8 +93,8 @@ private func unescaped(_ shown: [UInt8], isText: Bool) -> [UInt8] {
     var input = Input(bytes)
     let state = Capabilities.State.all[Int(input.byte()) & 7]
     let option = String(decoding: input.rest, as: UTF8.self)
-    let words = Capabilities.imap4(option, state).split(separator: " ", omittingEmptySubsequences: false)
-    let all = Set(words.map { $0.uppercased() })
+    let words = Capabilities.imap4(option, state).utf8.split(separator: 32, omittingEmptySubsequences: false)
+    let all = Set(words.map { $0.text.uppercased() })
     check(all.contains("STARTTLS") == state.offersTLS, "STARTTLS where it is on offer")
     if state.loginDisabled { check(all.contains("LOGINDISABLED"), "LOGINDISABLED where it is so") }
     if state.managesLogin, !state.loginDisabled { check(!all.contains("LOGINDISABLED"), "LOGINDISABLED is taken away") }

@@ -129,7 +129,10 @@ struct MapListTests {
         ),
         ("ldap", "ldap://h/????xbindpw=geheim", "***"), ("ldap", "ldap://u:geheim@h/", "***"),
         ("ldap", "ldap://h/?x-bindpw=geheim", "***"), ("ldap", "geheim", "***"),
-        ("ldap", "ldap://h/????x-bindpw=ge?heim", "***"),
+        ("ldap", "ldap://h/????x-bindpw=ge?heim", "***"), ("mysql", "[::1:3306:d:t:u:geheim", "***"),
+        // To the database's library, the value of user is all up to the next blank.
+        ("postgres", "host=h user= password=geheim dbname=d", "***"),
+        ("postgres", "host=h dbname=x=y", "host=h dbname=x=y"),
     ]
 
     @Test(arguments: shown)

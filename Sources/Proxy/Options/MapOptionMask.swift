@@ -76,6 +76,8 @@ enum MapOptionMask {
             if letter == "[" || letter == "]" { isBracketed = letter == "[" }
             return letter != ":" || isBracketed
         }
+        // A bracket that is not closed would take all fields for hosts.
+        guard !isBracketed else { return nil }
         var fields = text[hosts.endIndex...].split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         fields[0] = String(hosts)
         guard fields.count > 5 else { return text.contains("=") && mentionsSecret(text) ? nil : text }
