@@ -4,7 +4,7 @@ import Glibc
 /// Programs started by a master: with exactly the descriptors, the directory and the rights they are to have.
 public enum ChildProcess {
     /// What to start.
-    public struct Program: Sendable {
+    public struct Program: Sendable, Equatable {
         /// The file to execute.
         public var path: String
         /// Its arguments, the name it is called by first.
@@ -13,6 +13,8 @@ public enum ChildProcess {
         public var environment: [String] = []
         /// What it finds as descriptor 3, 4, …; 0 to 2 are ours.
         public var descriptors: [Int32] = []
+        /// What it finds as standard error; nil for ours.
+        public var standardError: Int32?
         /// Descriptors of ours that are of no use once it has started; they are closed then.
         public var closesAfterStart: [Int32] = []
         /// Where it starts; nil for our own directory.
@@ -58,7 +60,7 @@ public enum ChildProcess {
         let pid = unsafe linux_spawn(
             program.path, arguments, entries, program.descriptors, Int32(program.descriptors.count),
             program.directory, program.identity?.user ?? .max, program.identity?.group ?? 0,
-            program.announcesDescriptors ? 1 : 0)
+            program.announcesDescriptors ? 1 : 0, program.standardError ?? -1)
         let code = linux_errno()
         for descriptor in program.closesAfterStart { close(descriptor) }
         guard pid > 0 else { throw Failure(path: program.path, code: code) }

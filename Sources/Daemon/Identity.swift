@@ -7,6 +7,12 @@ public struct Identity: Sendable, Equatable {
     /// The group's number.
     public let group: UInt32
 
+    /// One that was found before.
+    init(user: UInt32, group: UInt32) {
+        self.user = user
+        self.group = group
+    }
+
     /// Finds `user` and `group`, names or decimal numbers. Throws when there is no such name.
     public init(user: String, group: String) throws(DaemonError) {
         self.user = try Self.number(user, "user", "username", lookUp: Self.userNamed)

@@ -28,6 +28,12 @@ public struct PidFile: Sendable {
         }
     }
 
+    /// The file this process has written before it became another program.
+    public init(ownAt path: String) {
+        self.path = path
+        notes = []
+    }
+
     /// Removes the file, unless it has become another process's.
     public func remove() {
         if case .process(getpid()) = Self.owner(of: path) { unlink(path) }

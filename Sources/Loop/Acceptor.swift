@@ -42,6 +42,20 @@ public final class Acceptor: ChannelHandler, TimerTarget {
         channel = nil
     }
 
+    /// Accepts no more than who waits now. Of those only this acceptor may know: a wake-up goes to one of all that share
+    /// the socket.
+    /// - Parameter limit: how many that can be.
+    public func close(taking limit: Int32) {
+        stop()
+        for _ in 0..<limit {
+            guard let (connection, peer) = take() else {
+                if Self.isTransient(linux_errno()) { continue }
+                return
+            }
+            accepted(connection, peer)
+        }
+    }
+
     private func takeARest() {
         stop()
         pause = thread.setTimer(self, after: Self.rest)
@@ -58,15 +72,7 @@ public final class Acceptor: ChannelHandler, TimerTarget {
     public func channelReady(_ channel: Channel) {
         // Whoever is handed a connection may stop us.
         for _ in 0..<Self.burst where self.channel != nil {
-            var storage = sockaddr_storage()
-            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-            let (connection, peer) = withUnsafeMutablePointer(to: &storage) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-                    let connection = linux_accept(descriptor, raw, &length)
-                    return (connection, connection >= 0 ? SocketAddress(raw, length: length) : nil)
-                }
-            }
-            guard let peer else {
+            guard let (connection, peer) = take() else {
                 if !retry(after: linux_errno()) { return }
                 continue
             }
@@ -74,18 +80,32 @@ public final class Acceptor: ChannelHandler, TimerTarget {
         }
     }
 
+    private func take() -> (connection: Int32, peer: SocketAddress)? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+                let connection = linux_accept(descriptor, raw, &length)
+                return connection >= 0 ? (connection, SocketAddress(raw, length: length)) : nil
+            }
+        }
+    }
+
+    /// Whether the connection died in the queue: accept(2) reports its fault as its own.
+    private static func isTransient(_ code: Int32) -> Bool {
+        switch code {
+        case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH: true
+        default: false
+        }
+    }
+
     /// Whether the next attempt may succeed at once.
     private func retry(after code: Int32) -> Bool {
-        switch code {
-        case EAGAIN: return false
-        // The connection died in the queue: accept(2) reports its fault as its own.
-        case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH:
-            return true
-        default:
-            takeARest()
-            failed(Errno(code))
-            return false
-        }
+        if code == EAGAIN { return false }
+        if Self.isTransient(code) { return true }
+        takeARest()
+        failed(Errno(code))
+        return false
     }
 
     /// The rest is over.

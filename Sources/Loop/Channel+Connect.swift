@@ -15,9 +15,11 @@ extension Channel {
     ///   - address: where to.
     ///   - thread: the loop that is to own the channel.
     ///   - milliseconds: how long at most; nil for no limit but the system's.
+    ///   - speaksFirst: whether the peer greets: then its first bytes are what is waited for, and a login is woken once
+    ///     instead of twice. A connected peer that has said nothing by the end of the time is returned as it is.
     /// - Throws: `ConnectError`.
     public static func connect(
-        to address: SocketAddress, on thread: LoopThread, within milliseconds: UInt64?
+        to address: SocketAddress, on thread: LoopThread, within milliseconds: UInt64?, speaksFirst: Bool = false
     ) async throws(ConnectError) -> Channel {
         let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
         guard descriptor >= 0 else { throw .refused(.last) }
@@ -30,13 +32,16 @@ extension Channel {
         }
         let channel: Channel
         do {
-            channel = try Channel(descriptor, on: thread, connecting: failure == EINPROGRESS)
+            channel = try Channel(descriptor, on: thread, connecting: failure == EINPROGRESS && !speaksFirst)
         } catch {
             throw .refused(error)
         }
         guard failure == EINPROGRESS else { return channel }
-        let wakeup = await channel.waitWritable(within: milliseconds)
+        let wakeup =
+            speaksFirst
+            ? await channel.waitReadable(within: milliseconds) : await channel.waitWritable(within: milliseconds)
         if case .timedOut = wakeup {
+            if speaksFirst, SocketAddress.of(descriptor, peer: true).kind != .none { return channel }
             channel.close()
             throw .timedOut
         }
@@ -59,7 +64,7 @@ public func setNoDelay(_ descriptor: Int32) {
 }
 
 /// The system asks silent peers whether they are still there (SO_KEEPALIVE, RFC 1122).
-public func setKeepalive(_ descriptor: Int32) {
-    var on: Int32 = 1
+public func setKeepalive(_ descriptor: Int32, to isOn: Bool = true) {
+    var on: Int32 = isOn ? 1 : 0
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
 }

@@ -26,6 +26,8 @@ public final class Channel {
     @exclusivity(unchecked) public private(set) var writable = true
     /// The peer has ended its direction, or the connection is broken: a short read no longer means "nothing left".
     @exclusivity(unchecked) public private(set) var isEnding = false
+    /// Whether the peer's end has been reached: the next attempt to read need not be made to say so.
+    @exclusivity(unchecked) private var isDrained = false
     /// Whether the system has reported a fault, which the next attempt to move bytes names.
     @exclusivity(unchecked) private(set) var isBroken = false
     /// Whether the loop is told when the channel can be written again.
@@ -180,10 +182,14 @@ public final class Channel {
     /// Reads once into the given room, which must not be empty.
     public func receive(into room: UnsafeMutableRawBufferPointer) -> IOResult {
         guard readable else { return .wouldBlock }
+        guard !isDrained else { return .closed }
         while true {
             let count = unsafe recv(descriptor, room.baseAddress, room.count, 0)
             if count > 0 {
-                if count < room.count, !isEnding { readable = false }
+                if count < room.count {
+                    // All that came ahead of an end we know of was there to be read.
+                    if isEnding { isDrained = !isBroken } else { readable = false }
+                }
                 return .moved(count)
             }
             if count == 0 { return .closed }

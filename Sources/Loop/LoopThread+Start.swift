@@ -43,6 +43,7 @@ public func startThread(name: String, _ body: @escaping @Sendable () -> Void) th
             guard let argument else { return nil }
             let work = Unmanaged<Work>.fromOpaque(argument).takeRetainedValue()
             nameThread(work.name)
+            linux_crash_thread()
             work.body()
             return nil
         }, work.toOpaque())
@@ -52,6 +53,8 @@ public func startThread(name: String, _ body: @escaping @Sendable () -> Void) th
     }
 }
 
-private func nameThread(_ name: String) {
+/// Names the calling thread; the name of the first is that of the process in `ps`.
+/// - Parameter name: 15 bytes at most.
+public func nameThread(_ name: String) {
     String(name.prefix(15)).withCString { _ = linux_prctl(Int32(linux_PR_SET_NAME), UInt(bitPattern: $0)) }
 }

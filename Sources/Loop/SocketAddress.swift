@@ -109,6 +109,15 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
         return length == 0 ? 0 : sa_family_t(truncatingIfNeeded: bytes.0 & 0xffff)
     }
 
+    /// The address as a number, for comparing networks; of IPv4 the lower half's lower half, of others 0.
+    public var number: (high: UInt64, low: UInt64) {
+        switch kind {
+        case .v4: (0, UInt64(UInt32(bigEndian: UInt32(truncatingIfNeeded: bytes.0 >> 32))))
+        case .v6: (UInt64(bigEndian: bytes.1), UInt64(bigEndian: bytes.2))
+        default: (0, 0)
+        }
+    }
+
     /// The port; 0 where there is none.
     public var port: UInt16 {
         get { path == nil ? UInt16(bigEndian: UInt16(truncatingIfNeeded: bytes.0 >> 16)) : 0 }

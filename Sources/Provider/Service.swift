@@ -15,6 +15,7 @@ public enum Service {
     /// Serves a kind of map as the options say until SIGTERM or SIGINT, or answers one `--query`.
     /// - Throws: `ExitCode`, with the outcome of a query or after the log was told why there is no service.
     public static func run<Map: Popmap>(_ kind: Map.Type, _ options: ServiceOptions) throws {
+        linux_crash_prepare("")
         // Before the first thread, so that all have it and only `serve` below takes signals.
         var signals = sigset_t()
         sigemptyset(&signals)

@@ -25,6 +25,8 @@ struct Flow {
     private var sourceEnded = false
     /// Whether the sink has been told that nothing more comes.
     private(set) var ended = false
+    /// Whether the last that was read is a command that ends a session.
+    private(set) var endsInGoodbye = false
     /// Bytes passed on so far.
     private(set) var count: UInt64 = 0
     /// Bytes read and not passed on yet; never more than one read.
@@ -70,6 +72,7 @@ struct Flow {
     }
 
     private mutating func pass(_ bytes: UnsafeRawBufferPointer, from source: Stream, to sink: Stream) -> Bool {
+        endsInGoodbye = bytes.count <= Self.longestGoodbye && Self.isGoodbye(bytes)
         var taken = 0
         // Behind a source that has ended comes more, or the end, with the next read: both leave in one segment.
         switch sink.write(bytes, more: source.channel.isEnding) {
@@ -86,6 +89,21 @@ struct Flow {
             sent = 0
         }
         return true
+    }
+
+    /// Bytes of a tag and LOGOUT, with room to spare; what is longer is not looked at.
+    private static let longestGoodbye = 64
+
+    /// Whether a line ends in LOGOUT (RFC 9051 section 6.1.3, RFC 5804 section 2.3) or QUIT (RFC 1939).
+    private static func isGoodbye(_ line: UnsafeRawBufferPointer) -> Bool {
+        ends(line, with: "LOGOUT\r\n") || ends(line, with: "QUIT\r\n")
+    }
+
+    private static func ends(_ line: UnsafeRawBufferPointer, with word: StaticString) -> Bool {
+        word.withUTF8Buffer { word in
+            // Letters differ in one bit; that the line's end may differ in it, too, does no harm.
+            line.count >= word.count && zip(line.suffix(word.count), word).allSatisfy { $0 | 0x20 == $1 | 0x20 }
+        }
     }
 
     private mutating func drainPending(to sink: Stream) -> IOResult {

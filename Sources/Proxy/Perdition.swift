@@ -13,13 +13,12 @@ public enum Perdition {
         let arguments = CommandLine.arguments
         let secrets = Options.secrets(in: arguments)
         for place in secrets { ArgumentVector.hide(place.argument, from: place.offset) }
-        exit(run(arguments, hidden: secrets))
+        exit(run(arguments))
     }
 
-    /// - Parameter secrets: the values among the arguments that no other process gets as such.
-    private static func run(_ arguments: [String], hidden secrets: [CommandLineWords.Place]) -> Int32 {
+    private static func run(_ arguments: [String]) -> Int32 {
         do {
-            return try serve(arguments, secrets, directory: currentDirectory())
+            return try serve(arguments, directory: currentDirectory())
         } catch {
             // Every error of the program describes itself in a sentence.
             guard !"\(error)".isEmpty else { return failure }
@@ -29,28 +28,42 @@ public enum Perdition {
         }
     }
 
-    private static func serve(
-        _ arguments: [String], _ secrets: [CommandLineWords.Place], directory: String
-    ) throws -> Int32 {
-        switch try Options.parse(arguments: arguments, directory: directory) {
+    private static func serve(_ arguments: [String], directory: String) throws -> Int32 {
+        if let order = Takeover.order() {
+            let parcel = Parcel(descriptor: order.descriptor)
+            close(order.descriptor)
+            switch order {
+            case .check: return try Master.rehearse(parcel)
+            case .take: return try Master.takeOver(parcel)
+            }
+        }
+        if let orders = getenv(Worker.roleVariable).flatMap({ Worker.Orders(String(cString: $0)) }) {
+            unsetenv(Worker.roleVariable)
+            return try work(orders, arguments, directory)
+        }
+        let recorder = ConfigurationRecorder()
+        let files = recorder.watching(.system)
+        switch try Options.parse(arguments: arguments, directory: directory, files: files) {
         case .print(let text):
             print(text, terminator: "")
             return 0
-        case .serve(var options, let notes):
-            if let orders = getenv(Worker.roleVariable).flatMap({ Worker.Orders(String(cString: $0)) }) {
-                unsetenv(Worker.roleVariable)
-                // Whoever talks to the network has no need of a database's password.
-                options.mapLibraryOpt = options.mapLibraryOpt.map { _ in MapOptionMask.mark }
-                return try Worker.run(options, orders)
-            }
+        case .serve(let options, let notes):
             if options.inetdMode { return try Inetd.run(options, directory: directory) }
-            var shown = arguments
-            for place in secrets {
-                let head = shown[place.argument].utf8.prefix(place.offset)
-                shown[place.argument] = String(decoding: head, as: UTF8.self) + MapOptionMask.mark
-            }
-            return try Master.run(options, notes: notes, arguments: shown, directory: directory)
+            let plan = try Plan(options, notes: notes, recorder.snapshot)
+            return try Master.run(plan, Origin(arguments: arguments, directory: directory))
         }
+    }
+
+    /// A worker's start: with the configuration that its master has read.
+    private static func work(_ orders: Worker.Orders, _ arguments: [String], _ directory: String) throws -> Int32 {
+        let brief = orders.brief.flatMap { Parcel(descriptor: $0) }.map { Worker.Brief($0) } ?? Worker.Brief()
+        if let descriptor = orders.brief { close(descriptor) }
+        let files = brief.configuration?.files ?? .system
+        guard case .serve(var options, _) = try Options.parse(arguments: arguments, directory: directory, files: files)
+        else { return failure }
+        // Whoever talks to the network has no need of a database's password.
+        options.mapLibraryOpt = options.mapLibraryOpt.map { _ in MapOptionMask.mark }
+        return try Worker.run(options, orders, brief: brief)
     }
 
     private static func currentDirectory() -> String {

@@ -75,11 +75,12 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         guard !finished else { return }
         let before = up.count &+ down.count
         let upward = up.run(from: client, to: server, closing: down.ended)
-        let downward = down.run(from: server, to: client, closing: up.ended)
+        let isLast = up.ended || isAnswered
+        let downward = down.run(from: server, to: client, closing: isLast)
         if up.count &+ down.count != before { lastActivity = thread.now }
         switch (upward, downward) {
         case (.failed, _), (_, .failed): finish("Fatal error piping data. Exiting child.")
-        case (.ended, .ended): finish(nil)
+        case (_, .ended) where isLast: finish(nil)
         case (.yielded, _), (_, .yielded): thread.again(client.channel)
         case (_, .ended):
             // Once: the shorter limit holds from now on.
@@ -90,6 +91,11 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         default: break
         }
     }
+
+    /// Whether an end of the real server's side now would be its answer to the client's goodbye, behind which nothing
+    /// comes. A client that said none may be in the middle of a command, and a closed connection would answer that with
+    /// a reset, which can cost the client the real server's last words.
+    private var isAnswered: Bool { !down.ended && up.endsInGoodbye && up.isClear && !client.channel.readable }
 
     /// Milliseconds without a byte that end the session: few once the real server is done, as there is nothing left that
     /// the client could be waiting for.

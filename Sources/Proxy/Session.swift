@@ -7,11 +7,6 @@ import TLS
 
 /// One client's connection from its greeting to the hand-over: straight code that reads as the manual tells it.
 final class Session: Visitor {
-    /// Milliseconds one address of a real server gets to accept a connection.
-    static let connectPatience: UInt64 = 10_000
-    /// Milliseconds a real server gets for each answer before the login, whatever longer time clients get.
-    static let serverPatience: UInt64 = 60_000
-
     private let services: Services
     private let router: Router
     private let authentication: LocalAuthentication?
@@ -23,13 +18,23 @@ final class Session: Visitor {
     private let route: String
     /// What follows the addresses in the Connect line.
     private let note: String
+    /// As whom the client is counted; nil for not at all.
+    private let origin: Origin?
+    /// The session as one of its user's, once it is logged in.
+    private(set) var guest: Door.Guest?
+    /// Whether it waits for its client, which may be sent away to make room.
+    private(set) var isWaiting = true
+    /// Its neighbours in the `Queue`.
+    var earlier: Session?
+    var later: Session?
     /// Why the session ended before its login; nil as long as it has not.
     private(set) var end: SessionEnd?
 
     /// A session over an accepted connection.
     init(
         _ channel: Channel, services: Services, router: Router, authentication: LocalAuthentication?,
-        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, note: String = ""
+        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, origin: Origin? = nil,
+        note: String = ""
     ) {
         self.services = services
         self.router = router
@@ -38,6 +43,7 @@ final class Session: Visitor {
         self.memory = memory
         self.source = source
         self.note = note
+        self.origin = origin
         destination = SocketAddress.of(channel.descriptor, peer: false)
         let patience = UInt64(clamping: services.options.authenticateTimeout) &* 1000
         client = Stream(channel, patience: patience == 0 ? nil : patience)
@@ -66,6 +72,14 @@ final class Session: Visitor {
         client.close()
     }
 
+    /// Ends the session of a client that has not logged in, to make room.
+    func sendAway(_ text: StaticString) {
+        if client.isPrivate || !options.sslMode.contains(.sslListen) {
+            _ = Farewell.bytes(text, options.protocolName).withUnsafeBytes { client.write($0) }
+        }
+        client.close()
+    }
+
     private func serve() async throws(SessionEnd) -> Relay? {
         if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
         let identity = await "ready on \(hostName()) \(services.checksum)"
@@ -75,15 +89,20 @@ final class Session: Visitor {
         if options.sslMode.contains(.sslListen) { try await front.startTLS(as: .ssl) }
         let dialogue = makeClient(front)
         try await dialogue.greet()
+        var failures = 0
         while true {
+            isWaiting = true
             let credentials = try await dialogue.readCredentials()
+            isWaiting = false
             var attempt = Attempt(credentials: credentials)
             do throws(ServerError) {
                 let (server, login) = try await logIn(&attempt, identity: identity)
+                try receive(attempt, server)
                 do throws(SessionEnd) {
                     try await dialogue.accept(login)
                 } catch {
                     server.close()
+                    services.door.leave(guest)
                     throw .broken("")
                 }
                 logAuth(attempt, failure: nil)
@@ -94,12 +113,29 @@ final class Session: Visitor {
                     services.log.info(
                         "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
                 }
+                let isGuess = attempt.wasGuess || error.refusal.isGuess
+                failures += isGuess ? 1 : 0
+                front.pauseLength =
+                    isGuess ? services.door.fail(origin, now: client.channel.thread.now) : services.pauseLength
                 try await dialogue.refuse(error.refusal)
                 if error == .refused(.localAuthentication) {
                     services.log.info("Local authentication failure for client: Allowing retry.")
                 }
                 logAuth(attempt, failure: error.refusal)
+                if options.failuresPerConnection > 0, failures >= options.failuresPerConnection {
+                    try await front.dismiss("Too many failed logins, mate")
+                }
             }
+        }
+    }
+
+    /// Counts a login that went well, unless its user has too many sessions.
+    private func receive(_ attempt: Attempt, _ server: Stream) throws(ServerError) {
+        switch services.door.receive(attempt.credentials.routedID, origin, now: client.channel.thread.now) {
+        case .welcome(let guest): self.guest = guest
+        case .tooMany:
+            server.close()
+            throw .refused(.tooManySessions)
         }
     }
 
@@ -115,6 +151,8 @@ final class Session: Visitor {
         var port: String?
         /// How the connection to the real server is protected.
         var serverSecurity = Security.plaintext
+        /// Whether name or password were wrong, although the client does not hear it.
+        var wasGuess = false
     }
 
     private func logIn(
@@ -123,7 +161,7 @@ final class Session: Visitor {
         guard !Front.loginDisabled(services.settings, client) else { throw .refused(.loginDisabled) }
         attempt.port = services.settings.outgoingPort
         let names = await services.settings.names.adding(domain())
-        let place: Destination
+        var place: Destination
         switch await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
         {
@@ -141,7 +179,7 @@ final class Session: Visitor {
         attempt.port = place.port ?? services.settings.outgoingPort
 
         if options.authenticateIn { try await authenticate(attempt.credentials, names) }
-        let (server, address) = try await connect(place)
+        let (server, address) = try await connect(&place, &attempt)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
@@ -162,6 +200,11 @@ final class Session: Visitor {
             }
         } catch {
             server.close()
+            // A map that cannot be asked now might send the user elsewhere: a wrong password there proves nothing.
+            if place.isOld, case .refused(.authentication) = error {
+                attempt.wasGuess = true
+                throw .refused(.mapUnavailable)
+            }
             throw error
         }
     }
@@ -179,34 +222,55 @@ final class Session: Visitor {
         }
     }
 
-    private func connect(_ place: Destination) async throws(ServerError) -> (Stream, SocketAddress) {
+    /// Connects to the first of the servers that can be reached: each address of each.
+    private func connect(
+        _ place: inout Destination, _ attempt: inout Attempt
+    ) async throws(ServerError) -> (Stream, SocketAddress) {
+        repeat {
+            attempt.host = place.host
+            attempt.port = place.port ?? services.settings.outgoingPort
+            if let connected = await connect(place) { return connected }
+        } while place.advance()
+        throw .refused(.notConnected)
+    }
+
+    /// - Returns: nil where no address of this server can be reached.
+    private func connect(_ place: Destination) async -> (Stream, SocketAddress)? {
         let addresses: [SocketAddress]
         do throws(Resolver.Failure) {
             addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
         } catch {
             services.log.error("Real server \(error.reason) (client \(route))")
-            throw .refused(.notConnected)
+            return nil
         }
         for address in addresses {
+            let patience = patience(options.connectTimeout)
             do throws(ConnectError) {
-                let patience = min(client.patience ?? Self.connectPatience, Self.connectPatience)
-                let channel = try await Channel.connect(to: address, on: client.channel.thread, within: patience)
+                let channel = try await Channel.connect(
+                    to: address, on: client.channel.thread, within: patience,
+                    speaksFirst: !options.sslMode.contains(.sslOutgoing))
                 if options.tcpKeepalive { setKeepalive(channel.descriptor) }
-                let wait = min(client.patience ?? Self.serverPatience, Self.serverPatience)
-                return (Stream(channel, patience: wait), address)
+                return (Stream(channel, patience: self.patience(options.serverTimeout)), address)
             } catch {
-                services.log.info("Real server \(address): \(Self.explain(error)) (client \(route))")
+                services.log.info("Real server \(address): \(Self.explain(error, patience)) (client \(route))")
             }
         }
-        throw .refused(.notConnected)
+        return nil
+    }
+
+    /// Milliseconds a real server gets, never more than clients do; nil for no limit.
+    private func patience(_ seconds: Int) -> UInt64? {
+        guard seconds > 0 else { return client.patience }
+        let own = UInt64(seconds) &* 1000
+        return min(client.patience ?? own, own)
     }
 
     private var defaultPort: String { options.outgoingPort ?? String(options.protocolName.defaultPort) }
 
-    private static func explain(_ error: ConnectError) -> String {
+    private static func explain(_ error: ConnectError, _ patience: UInt64?) -> String {
         switch error {
         case .refused(let reason): reason.description
-        case .timedOut: "no answer within \(connectPatience / 1000) s"
+        case .timedOut: "no answer within \((patience ?? 0) / 1000) s"
         }
     }
 
@@ -298,6 +362,7 @@ final class Session: Visitor {
         switch end {
         case .loggedOut:
             services.log.info("Closing NULL session: \(route) authorisation_id=NONE authentication_id=\"(null)\"")
+        case .dismissed(let words): services.log.error("Client \(route) was sent away: \(words)")
         case .client(.timedOut):
             services.log.error(
                 "Fatal Error: Timeout reading authentication information from client \(route): Exiting child")

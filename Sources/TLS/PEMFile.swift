@@ -31,6 +31,9 @@ final class PEMFile {
         bytes.deallocate()
     }
 
+    /// The whole file, for one that holds no secret.
+    func copy() -> [UInt8] { Array(bytes[..<count]) }
+
     /// Runs `body` with a memory BIO at the start of the file.
     func withReader<Value>(_ body: (OpaquePointer) throws(TLSError) -> Value) throws(TLSError) -> Value {
         guard let reader = BIO_new_mem_buf(bytes.baseAddress, Int32(count)) else {

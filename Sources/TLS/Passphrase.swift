@@ -25,6 +25,14 @@ public final class Passphrase: CustomStringConvertible {
         }
     }
 
+    /// One that was read before.
+    /// - Parameter bytes: the line without its end; nil where that is too long to be one.
+    public init?(_ line: [UInt8]) {
+        guard line.count < Self.sizeLimit else { return nil }
+        bytes.copyBytes(from: line)
+        count = line.count
+    }
+
     /// Reads the first line for a process that will open the key.
     /// - Throws: `TLSError` naming the key and the source.
     public convenience init(_ source: PassphraseSource, forKey path: String) throws(TLSError) {

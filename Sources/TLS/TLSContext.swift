@@ -19,15 +19,19 @@ public final class TLSContext: @unchecked Sendable {
     let role: Role
     let trust: TLSTrust
     let verifies: Bool
+    /// What tickets are sealed with; nil for keys of OpenSSL's own. OpenSSL holds a pointer to it.
+    private let tickets: TicketKeys?
 
     /// A context for clients' connections. Reads the key, so it is made before privileges are dropped.
+    /// - Parameter tickets: what sessions are sealed with that clients keep; nil for keys that end with this context.
     /// - Throws: `TLSError` naming the option and its file.
-    public static func server(_ options: ServerTLSOptions) throws(TLSError) -> TLSContext {
+    public static func server(_ options: ServerTLSOptions, tickets: TicketKeys? = nil) throws(TLSError) -> TLSContext {
         let builder = try TLSContextBuilder(TLS_server_method())
         builder.setModes()
         builder.setCompression(options.allowsCompression, option: "ssl_listen_compression")
         builder.setServerPreference(options.prefersServerCiphers)
         try builder.setVersions(options.minimumVersion, options.maximumVersion, direction: "listen")
+        builder.setSuites()
         try builder.setCiphers(options.ciphers, option: "ssl_listen_ciphers")
         try builder.loadCertificate(options)
         // Also where clients are not verified: the own chain is completed from the same authorities.
@@ -36,8 +40,10 @@ public final class TLSContext: @unchecked Sendable {
             try builder.loadAuthorities(options.caChainFile, option: "ssl_ca_chain_file")
         }
         builder.buildChain()
-        builder.setServerSessions()
-        return TLSContext(builder, role: .server, trust: options.trust, verifies: options.verifiesClients)
+        builder.setServerSessions(verifies: options.verifiesClients)
+        if let tickets { builder.setTickets(tickets) }
+        return TLSContext(
+            builder, role: .server, trust: options.trust, verifies: options.verifiesClients, tickets: tickets)
     }
 
     /// A context for connections to real servers.
@@ -55,13 +61,15 @@ public final class TLSContext: @unchecked Sendable {
             verifies: options.verifiesCertificate)
     }
 
-    private init(_ builder: TLSContextBuilder, role: Role, trust: TLSTrust, verifies: Bool) {
+    private init(_ builder: TLSContextBuilder, role: Role, trust: TLSTrust, verifies: Bool, tickets: TicketKeys? = nil)
+    {
         SSL_CTX_up_ref(builder.handle)
         handle = builder.handle
         warnings = builder.warnings
         self.role = role
         self.trust = trust
         self.verifies = verifies
+        self.tickets = tickets
         if verifies {
             SSL_CTX_set_verify(handle, SSL_VERIFY_PEER, verifyCallback)
         } else {

@@ -93,6 +93,7 @@ extension TLSContextBuilder {
     /// The authorities the peer's certificate is checked against.
     /// - Parameter warns: whether to say so when there are none.
     func loadTrust(_ trust: TLSTrust, warns: Bool) throws(TLSError) {
+        policy += Array("\(trust)".utf8)
         // One more than wanted, so that the check sees the certificate that is too far up, and can say so.
         SSL_CTX_set_verify_depth(handle, Int32(min(max(trust.verifyDepth, 0), 98) + 1))
         if !trust.caFile.isEmpty { try loadAuthorities(trust.caFile, option: "ssl_ca_file") }
@@ -106,8 +107,8 @@ extension TLSContextBuilder {
 
     /// Every certificate of the file becomes an authority.
     func loadAuthorities(_ path: String, option: String) throws(TLSError) {
-        // Only for the system's reason, if there is one.
-        _ = try PEMFile(path, option: option)
+        // Also for the system's reason, if there is one.
+        policy += try PEMFile(path, option: option).copy()
         ERR_clear_error()
         guard SSL_CTX_load_verify_file(handle, path) == 1 else {
             throw .option(option, path, "no certificate in PEM form in it: \(OpenSSLFault.text())")

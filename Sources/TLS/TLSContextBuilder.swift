@@ -7,6 +7,8 @@ final class TLSContextBuilder {
     var warnings: [String] = []
     /// Whether the certificate file holds more than the own certificate.
     var hasChain = false
+    /// Who is believed, in whatever form: equal for equal rules.
+    var policy: [UInt8] = []
 
     init(_ method: OpaquePointer?) throws(TLSError) {
         ERR_clear_error()
@@ -48,6 +50,14 @@ final class TLSContextBuilder {
         guard isOn else { return }
         // Of its preference the server lets go for one case: a client that puts ChaCha20 first has no AES in hardware.
         SSL_CTX_set_options(handle, openssl_OP_CIPHER_SERVER_PREFERENCE | openssl_OP_PRIORITIZE_CHACHA)
+    }
+
+    /// The suites of TLS 1.3 in the order of the server's preference; a list of the administrator's replaces it.
+    func setSuites() {
+        // The hashes of the key schedule are a quarter of a handshake, and SHA-256 is the cheaper one. Neither
+        // it nor AES-128 is known to be weaker in any way that matters (RFC 8446 section 9.1 makes this one mandatory).
+        _ = SSL_CTX_set_ciphersuites(
+            handle, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256")
     }
 
     /// - Parameter direction: `listen` or `outgoing`, as in the options' names.
@@ -102,13 +112,16 @@ final class TLSContextBuilder {
         return SSL_CTX_set_cipher_list(probe, "\(name):@SECLEVEL=0") == 1
     }
 
-    func setServerSessions() {
+    /// - Parameter verifies: whether clients are checked against what was loaded.
+    func setServerSessions(verifies: Bool) {
         // Tickets hold the session at the client's; a cache here would hold it a second time, for every client.
         openssl_set_session_cache_mode(handle, Int(SSL_SESS_CACHE_OFF))
         // One ticket will do, as a ticket may be used again; two is for browsers.
         SSL_CTX_set_num_tickets(handle, 1)
-        // Without a name for the context no session is resumed once client certificates are asked for.
-        let name = Array("perdition".utf8)
+        // Tickets outlive a reload. One of a client that other rules let in must not spare it these.
+        var name = [UInt8](repeating: 0, count: 32)
+        let rules = verifies ? policy : []
+        SHA256(rules, rules.count, &name)
         SSL_CTX_set_session_id_context(handle, name, UInt32(name.count))
     }
 

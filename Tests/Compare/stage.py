@@ -437,6 +437,8 @@ def steady(line):
     line = re.sub(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+)\[\d+\]:", r"DATE \1:", line)
     line = re.sub(r"/tmp/perdition-compare-\w+", "FOLDER", line)
     line = re.sub(r"(inetd_pid=|process \[|daemon pid )\d+", r"\1N", line)
+    # It depends on the number of processors.
+    line = re.sub(r"(Open files: \d+, enough for )\d+", r"\1N", line)
     return re.sub(r"(ready on \S+) [0-9a-f]{8}\b", r"\1 SUM", line)
 
 

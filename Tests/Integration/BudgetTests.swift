@@ -26,6 +26,64 @@ import Testing
         print("\(flavour): \(calls) allocations with \(bytes) bytes per login")
     }
 
+    /// One login at a time, so that nothing shares a call with its neighbours.
+    @Test(arguments: Flavour.allCases) func systemCallsPerLogin(_ flavour: Flavour) throws {
+        let server = try FakeServer.mail(flavour, users: nil)
+        let popmap = try Popmap(["joe:127.0.0.1:\(server.port)"])
+        let perdition = try Perdition(flavour, popmap: popmap, ["--threads", "1"])
+        try logInAndOut(perdition, 50, times: 50)
+        let worker = try perdition.worker
+        let waitsBefore = try waits(of: worker)
+        let count = 200
+        try logInAndOut(perdition, count, times: 50 + count)
+        let waited = try Double(waits(of: worker) - waitsBefore) / Double(count)
+        #expect(waited > 1, "something was counted")
+        #expect(waited <= Budgets.waitsPerLogin(flavour))
+
+        let directory = try TemporaryDirectory()
+        let strace = try ChildProcess(
+            Programs.debian("strace"),
+            ["-f", "-c", "-U", "name,calls", "-o", directory.file("calls"), "-p", "\(worker.pid)"],
+            log: directory.file("strace.log"))
+        _ = try strace.logLine { $0.contains("attached") }
+        try logInAndOut(perdition, count, times: 50 + 2 * count)
+        strace.signal(SIGINT)
+        _ = try strace.exitStatus()
+        let table = try String(contentsOfFile: directory.file("calls"), encoding: .utf8)
+        var calls: [String: Double] = [:]
+        for line in table.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            guard words.count == 2, let number = Int(words[1]), words[0] != "total" else { continue }
+            calls[String(words[0])] = Double(number) / Double(count)
+        }
+        let waiting = calls.removeValue(forKey: "epoll_wait") ?? 0
+        let sum = calls.values.reduce(0, +)
+        #expect(waiting >= 1 && sum > 10, "something was counted: \(table)")
+        #expect(sum <= Budgets.systemCallsPerLogin(flavour), "\(calls)")
+        print("\(flavour): \(sum) system calls and \(waited) waits per login: \(calls)")
+    }
+
+    @Test func memoryPerIdleTLSSession() throws {
+        let crowd = try Crowd()
+        let authority = try Authority()
+        let leaf = try authority.issue("localhost")
+        let options = [
+            "--outgoing_server", "127.0.0.1:\(crowd.port)", "--threads", "1", "--ssl_mode", "ssl_listen",
+            "--ssl_cert_file", leaf.certificate, "--ssl_key_file", leaf.key,
+        ]
+        let perdition = try Perdition(.imap4, options)
+        try crowd.grow(by: 50, through: perdition.port, secure: true)
+        let worker = try perdition.worker
+        let before = try privateBytes(of: worker)
+        let count = 500
+        try crowd.grow(by: count, through: perdition.port, secure: true)
+        let memory = try Double(privateBytes(of: worker) - before) / Double(count)
+        #expect(memory > 5000, "something was counted")
+        #expect(memory <= Budgets.privateMemoryPerIdleTLSSession)
+        print("\(memory) bytes of private memory per idle TLS session")
+        withExtendedLifetime((crowd, authority)) {}
+    }
+
     @Test func memoryPerIdleSession() throws {
         let allocations = try Allocations()
         let crowd = try Crowd()
@@ -68,6 +126,19 @@ import Testing
     private func waitForEnds(_ perdition: Perdition, _ count: Int) throws {
         try eventually("the end of \(count) sessions", within: 60) {
             perdition.process.logLines.count { $0.contains(": Closing session: ") } >= count
+        }
+    }
+
+    /// How often the threads of a process have gone to sleep so far.
+    private func waits(of process: ProcessEntry) throws -> Int {
+        let tasks = "/proc/\(process.pid)/task"
+        return try FileManager.default.contentsOfDirectory(atPath: tasks).reduce(0) { sum, task in
+            let status = try String(contentsOfFile: "\(tasks)/\(task)/status", encoding: .utf8)
+            let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }
+            guard let number = line?.split(separator: "\t").last.flatMap({ Int($0) }) else {
+                throw Failure("no voluntary_ctxt_switches in /proc/\(process.pid)/task/\(task)/status")
+            }
+            return sum + number
         }
     }
 

@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test(arguments: MapKind.withDatabase) func aDatabaseThatIsDownUnderLoad(_ kind: MapKind) throws {
-        let scene = try Scene(kind)
+        let scene = try Scene(kind, .imap4, ["--map_stale_ttl", "0"])
         let load = try Load(scene.proxy.port, atOnce: 4, pause: 20)
         try scene.goOn(load)
         try scene.maps[1].stopDatabase()
@@ -182,5 +182,25 @@ import Testing
         }
         _ = try load.stop()
         #expect(load.failures.allSatisfy { $0.hasPrefix("a NO [UNAVAILABLE] ") }, "\(Set(load.failures))")
+    }
+
+    /// The same, with the answers from before: one map leads on by what it did not have, the other is away.
+    @Test(arguments: MapKind.withDatabase) func aDatabaseThatIsDownCostsNoKnownUserALogin(_ kind: MapKind) throws {
+        let scene = try Scene(kind)
+        let load = try Load(scene.proxy.port, atOnce: 4, pause: 20)
+        try scene.goOn(load)
+        try scene.maps[1].stopDatabase()
+        _ = try scene.proxy.message(within: 60) { $0.hasSuffix(" is used instead (--map_stale_ttl)") }
+        for _ in 0..<5 { try scene.goOn(load) }
+        #expect(
+            try scene.proxy.client().logIn(.imap4, "nemo", within: 60)
+                .hasSuffix("Temporary lookup failure"))
+        try scene.maps[1].startDatabase()
+        try eventually("the map answers", within: 60) {
+            try !scene.proxy.client().logIn(.imap4, "nemo", within: 60).hasSuffix("Temporary lookup failure")
+        }
+        try scene.goOn(load)
+        let logins = try load.stop()
+        #expect(load.failures == [], "of \(logins) logins")
     }
 }

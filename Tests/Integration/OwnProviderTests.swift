@@ -29,7 +29,9 @@ import Testing
     @Test func perditionStartsIt() throws {
         let server = try FakeServer.mail(.imap4)
         let users = try Users(["jane:10.0.0.1", "joe:127.0.0.1:\(server.port)"])
-        let proxy = try Perdition(.imap4, ["-d", "--map_library", users.program, "--map_library_opt", users.file])
+        let proxy = try Perdition(
+            .imap4,
+            ["-d", "--map_library", users.program, "--map_library_opt", users.file, "--map_stale_ttl", "0"])
         #expect(try proxy.client().logIn(.imap4, within: 60) == Flavour.imap4.success)
         #expect(
             try proxy.client().logIn(.imap4, "nobody", within: 60)

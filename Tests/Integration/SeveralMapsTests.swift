@@ -50,7 +50,7 @@ import Testing
         let (first, second) = (
             try Popmap(["ann:127.0.0.1:\(server.port)"]), try Popmap(["joe:127.0.0.1:\(server.port)"])
         )
-        let proxy = try proxy([first, second])
+        let proxy = try proxy([first, second], ["--map_stale_ttl", "0"])
         #expect(try proxy.client().logIn(.imap4, "joe") == Flavour.imap4.success)
         rename(first.path, "\(first.path).away")
         let answer = try proxy.client().logIn(.imap4, "joe")
@@ -98,7 +98,7 @@ import Testing
             zip(Flavour.allCases, servers).map { "\($0.rawValue):127.0.0.1:\($1.port)" })
         let provider = try provider(popmap)
         let proxies = try Flavour.allCases.map {
-            try Perdition($0, ["-M", "unix:\(provider.socket)", "--map_timeout", "2"])
+            try Perdition($0, ["-M", "unix:\(provider.socket)", "--map_timeout", "2", "--map_stale_ttl", "0"])
         }
         func logIn(_ proxy: Perdition) throws -> String {
             try proxy.client().logIn(proxy.flavour, proxy.flavour.rawValue, within: 60)

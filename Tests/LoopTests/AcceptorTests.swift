@@ -54,6 +54,28 @@ import Testing
         }
     }
 
+    @Test func whoWaitsIsTakenBeforeItCloses() async throws {
+        let listener = try Listener("127.0.0.1")
+        try await onLoop { loop in
+            var count = 0
+            let acceptor = try Acceptor(listener.descriptor, on: loop.thread) { descriptor, _ in
+                close(descriptor)
+                count += 1
+            } failed: {
+                Issue.record("\($0)")
+            }
+            // More than it takes in one go, and the loop has no turn in between.
+            let clients = try (0..<Acceptor.burst * 3).map { _ in try listener.connect() }
+            acceptor.close(taking: 1000)
+            #expect(count == clients.count)
+            let late = try listener.connect()
+            await loop.thread.sleep(50)
+            #expect(count == clients.count)
+            close(try listener.accept())
+            for client in clients + [late] { close(client) }
+        }
+    }
+
     /// A socket that was shut down stands in for EMFILE, which would hit every other test of this process too.
     @Test func restsWhileNothingCanBeAccepted() async throws {
         let listener = try Listener("127.0.0.1")

@@ -119,7 +119,7 @@ struct ProviderTests {
         #expect(try scratch.ask("joe") == .found("10.0.0.1"))
         for (round, signal) in [SIGKILL, SIGTERM, SIGKILL].enumerated() {
             let pid = try #require(pids().last)
-            kill(pid, signal)
+            try await sendEnd(pid, signal)
             // Asked before there is a successor, answered by it.
             #expect(try scratch.ask("joe") == .found("10.0.0.1"))
             try await eventually("a successor") { pids().count == round + 2 }
@@ -162,7 +162,7 @@ struct ProviderTests {
         var clients: [RawClient] = []
         for _ in 0..<20 { clients.append(try #require(RawClient(scratch.file("socket")))) }
         // Stopped, so that all of it lies in the sockets when the end comes.
-        provider.signal(SIGSTOP)
+        try await provider.halt()
         for client in clients { #expect(client.send("10:popmap joe,10:popmap joe,")) }
         provider.signal(SIGTERM)
         provider.signal(SIGCONT)

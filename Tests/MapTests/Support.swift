@@ -85,6 +85,9 @@ final class Program: @unchecked Sendable {
 
     func signal(_ number: Int32) { kill(pid, number) }
 
+    /// Stops it for now (SIGSTOP); when this returns it does nothing any more.
+    func halt() async throws { try await sendStop(pid) }
+
     func stop() {
         guard process.isRunning else { return }
         kill(pid, SIGKILL)
@@ -92,6 +95,27 @@ final class Program: @unchecked Sendable {
     }
 
     deinit { stop() }
+}
+
+/// Stops a process, and waits until it stands still: each of its threads goes on until it hears of the signal.
+func sendStop(_ pid: Int32) async throws {
+    kill(pid, SIGSTOP)
+    try await eventually("process \(pid) stands still") {
+        let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+        return tasks.allSatisfy { task in
+            let state = try? String(contentsOfFile: "/proc/\(pid)/task/\(task)/stat", encoding: .utf8)
+            return state?.contains(") T ") ?? true
+        }
+    }
+}
+
+/// Ends a process with a signal, and waits until it has ended, whether or not its parent has heard of it.
+func sendEnd(_ pid: Int32, _ signal: Int32 = SIGKILL) async throws {
+    kill(pid, signal)
+    try await eventually("process \(pid) ends") {
+        guard let state = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return true }
+        return state.contains(") Z ") || state.contains(") X ")
+    }
 }
 
 /// What a program that has ended left behind.
@@ -150,7 +174,7 @@ extension Answer {
 
 /// Waits, without a fixed pause, for something that comes soon.
 func eventually(_ what: String, _ condition: () -> Bool) async throws {
-    for _ in 0..<4000 {
+    for _ in 0..<12_000 {
         if condition() { return }
         try await Task.sleep(for: .milliseconds(5))
     }

@@ -168,7 +168,7 @@ import Testing
         }
         #expect(lines[0].contains("map_library_opt=\"***\""))
         #expect(!lines.joined().contains("swordfish"))
-        #expect(lines[0].contains("timeout=1800, username=\"nobody\""))
+        #expect(lines[0].contains("timeout=1800, trusted_networks=\"127.0.0.0/8,::1\", username=\"nobody\""))
         #expect(lines[0].contains("no_lookup=off"))
     }
 

@@ -129,6 +129,22 @@ import Testing
         }
     }
 
+    /// A client that has just been told goodbye is not waited for.
+    @Test(arguments: ["a1 LOGOUT", "quit", "LogOut"]) func anAnsweredGoodbyeEndsBothSides(goodbye: String) async throws
+    {
+        try await onLoop { loop in
+            let bench = try await Bench(on: loop)
+            try await bench.client.send("\(goodbye)\r\n")
+            #expect(try await bench.server.text() == goodbye)
+            try await bench.server.send("BYE\n")
+            bench.server.endOutput()
+            #expect(try await bench.client.rest() == "BYE\n")
+            #expect(await bench.lastLine(loop)?.hasPrefix("info: Closing session:") == true)
+            #expect(bench.ends == 1)
+            #expect(try await bench.server.rest() == "")
+        }
+    }
+
     @Test func aResetEndsBothSides() async throws {
         try await onLoop { loop in
             let bench = try await Bench(on: loop)

@@ -121,11 +121,14 @@ import Testing
                 $0.mapSockets = ["/run/perdition/map.x/popmap"]
                 $0.hasPassphrase = true
                 $0.watchesMaps = true
+                $0.hasErrors = true
             },
             orders(0) {
                 $0.mapSockets = ["/a b  c/d", "/e", " f"]
                 $0.authSocket = "/run/auth"
                 $0.detached = true
+                $0.hasBrief = true
+                $0.isFirst = true
             },
         ])
     func ordersArriveAsTheyWereGiven(orders: Worker.Orders) throws {
@@ -135,11 +138,26 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "1", "1 0000", "1 0000 ", "x 0000  /a", "-1 0000  /a", "61 0000  /a", "1 000  /a",
-        "99999999999999999999 0000  ",
+        "", "1", "1 0000000", "1 0000000 ", "x 0000000  /a", "-1 0000000  /a", "61 0000000  /a", "1 000000  /a",
+        "1 00000000  /a", "99999999999999999999 0000000  ",
     ])
     func refusesOrdersThatAreNone(text: String) {
         #expect(Worker.Orders(text) == nil)
+    }
+
+    @Test func ordersNameDescriptorsInTheirPlaces() {
+        var orders = Worker.Orders(listeners: 2)
+        #expect(
+            [orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [nil, nil, nil, nil, nil])
+        orders.hasPassphrase = true
+        orders.hasErrors = true
+        #expect(
+            [orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [nil, 5, nil, nil, 6])
+        orders.reports = true
+        orders.watchesMaps = true
+        orders.hasBrief = true
+        #expect([orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [5, 6, 7, 8, 9])
+        #expect(orders.sockets == [3, 4])
     }
 
     private func choose(_ library: String, programs: Set<String>) throws -> MapProvider {

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
+#include "crash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,7 +85,7 @@ static __thread struct {
 } batch;
 
 int linux_batch_begin(void) {
-    if (!batch.bytes) batch.bytes = malloc(batch_room);
+    if (!batch.bytes && (batch.bytes = malloc(batch_room))) crash_note_batch();
     return batch.bytes != NULL;
 }
 
@@ -134,8 +135,8 @@ static void report_and_exit(int report) {
 }
 
 static void child(const char *path, char *const arguments[], char *const environment[], const int descriptors[],
-                  int count, const char *directory, uint32_t user, uint32_t group, int listen_pid, int report,
-                  pid_t parent) {
+                  int count, const char *directory, uint32_t user, uint32_t group, int listen_pid, int errors,
+                  int report, pid_t parent) {
     sigset_t none;
     struct sigaction standard = {.sa_handler = SIG_DFL};
     for (int number = 1; number < 65; number++) sigaction(number, &standard, NULL);
@@ -145,11 +146,12 @@ static void child(const char *path, char *const arguments[], char *const environ
     sigprocmask(SIG_SETMASK, &none, NULL);
 
     /* First out of the way, above everything that is to be put in place, then down. */
-    int floor = 3 + count + 1, moved[64];
-    if (count > 64) {
+    int floor = 3 + count + 1, moved[96];
+    if (count > 96) {
         errno = E2BIG;
         report_and_exit(report);
     }
+    if (errors >= 0 && dup2(errors, 2) < 0) report_and_exit(report);
     report = fcntl(report, F_DUPFD_CLOEXEC, floor);
     for (int i = 0; i < count; i++) {
         moved[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, floor);
@@ -174,7 +176,7 @@ static void child(const char *path, char *const arguments[], char *const environ
 }
 
 int linux_spawn(const char *path, char *const arguments[], char *const environment[], const int descriptors[],
-                  int count, const char *directory, uint32_t user, uint32_t group, int listen_pid) {
+                  int count, const char *directory, uint32_t user, uint32_t group, int listen_pid, int errors) {
     int report[2], code = 0;
     if (pipe2(report, O_CLOEXEC) != 0) return -1;
     sigset_t all, before;
@@ -182,7 +184,8 @@ int linux_spawn(const char *path, char *const arguments[], char *const environme
     sigprocmask(SIG_BLOCK, &all, &before);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0)
-        child(path, arguments, environment, descriptors, count, directory, user, group, listen_pid, report[1], parent);
+        child(path, arguments, environment, descriptors, count, directory, user, group, listen_pid, errors,
+              report[1], parent);
     code = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(report[1]);

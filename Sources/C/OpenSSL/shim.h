@@ -6,7 +6,10 @@
 #include <openssl/dh.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -77,6 +80,16 @@ static inline int openssl_names_count(const GENERAL_NAMES *names) { return sk_GE
 /* sk_GENERAL_NAME_value is a type-checking macro, and GENERAL_NAME holds a union. */
 static inline const ASN1_STRING *openssl_names_value(const GENERAL_NAMES *names, int index, int *type) {
     return (const ASN1_STRING *)GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, index), type);
+}
+
+/* OSSL_PARAM is an array that ends with a macro's value; the code that a ticket is signed with. */
+static inline int openssl_set_ticket_mac(EVP_MAC_CTX *mac, unsigned char *key, size_t size) {
+    OSSL_PARAM settings[] = {
+        OSSL_PARAM_construct_octet_string("key", key, size),
+        OSSL_PARAM_construct_utf8_string("digest", (char *)"SHA256", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_MAC_CTX_set_params(mac, settings);
 }
 
 #endif

@@ -37,8 +37,10 @@ final class Stream {
     @exclusivity(unchecked) private var readsNeedWriting = false
     /// Lines read and not used yet.
     @exclusivity(unchecked) private var reader = LineReader()
-    /// How long one read or write may wait, in milliseconds; nil for ever.
+    /// How long a line, a literal, an answer or a handshake may take as a whole, in milliseconds; nil for ever.
     @exclusivity(unchecked) var patience: UInt64?
+    /// When the line, literal or answer that is waited for was first asked for, on the loop's clock.
+    @exclusivity(unchecked) private var since: UInt64 = 0
     /// Told of every piece sent and received, for `--connection_logging`; nil otherwise.
     @exclusivity(unchecked) var transcript: ((_ sent: Bool, _ bytes: [UInt8]) -> Void)?
 
@@ -71,6 +73,7 @@ final class Stream {
     /// - Throws: `StreamError`; bytes that were sent in clear text behind the command that led here are an attack
     ///   (RFC 9051 section 11.1, CVE-2011-0411).
     func startTLS(_ connection: TLSConnection, as security: Security) async throws(StreamError) {
+        since = channel.thread.now
         guard waiting == 0 else { throw .failed("clear text was sent ahead of the TLS handshake") }
         while true {
             switch connection.handshake() {
@@ -139,6 +142,7 @@ final class Stream {
     /// The next line without its end.
     /// - Throws: `StreamError`.
     func line() async throws(StreamError) -> [UInt8] {
+        since = channel.thread.now
         while true {
             var whole = transcript == nil ? [] : reader.peekLine()
             defer { whole.wipe() }
@@ -155,6 +159,7 @@ final class Stream {
     /// Exactly so many bytes: a literal, whose size the caller has checked.
     /// - Throws: `StreamError`.
     func bytes(_ count: Int) async throws(StreamError) -> [UInt8] {
+        since = channel.thread.now
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
         while true {
@@ -169,6 +174,7 @@ final class Stream {
     /// Sends all of it.
     /// - Throws: `StreamError`.
     func send(_ bytes: [UInt8]) async throws(StreamError) {
+        since = channel.thread.now
         transcript?(true, bytes)
         var sent = 0
         while sent < bytes.count {
@@ -200,7 +206,8 @@ final class Stream {
         let room = channel.thread.scratch
         for _ in 0..<256 {
             switch read(into: room) {
-            case .moved: continue
+            // Others have their turn, however much comes.
+            case .moved: await Task.yield()
             case .closed, .failed: return
             case .wouldBlock: if await channel.waitReadable(within: patience) != .ready { return }
             }
@@ -224,9 +231,10 @@ final class Stream {
     }
 
     private func wait(forWriting: Bool) async throws(StreamError) {
+        // A byte now and then buys no time.
+        let left = patience.map { $0 - min($0, channel.thread.now - min(since, channel.thread.now)) }
         let wakeup =
-            forWriting
-            ? await channel.waitWritable(within: patience) : await channel.waitReadable(within: patience)
+            forWriting ? await channel.waitWritable(within: left) : await channel.waitReadable(within: left)
         switch wakeup {
         case .ready: break
         case .timedOut: throw .timedOut

@@ -8,12 +8,14 @@ struct TLSContexts: Sendable {
     let outgoing: TLSContext?
 
     /// Reads keys and certificates; done before root's rights are dropped.
-    /// - Parameter passphrase: a descriptor that holds what the master has read from `--ssl_passphrase_fd`.
+    /// - Parameters:
+    ///   - passphrase: a descriptor that holds what the master has read from `--ssl_passphrase_fd`.
+    ///   - tickets: what clients' sessions are sealed with, so that they can be resumed elsewhere.
     /// - Throws: `TLSError`, a sentence that names the option and the file.
-    init(_ options: Options, passphrase: Int32? = nil) throws(TLSError) {
+    init(_ options: Options, passphrase: Int32? = nil, tickets: TicketKeys? = nil) throws(TLSError) {
         listen =
             options.sslMode.isDisjoint(with: [.sslListen, .tlsListen])
-            ? nil : try .server(Self.server(options, passphrase))
+            ? nil : try .server(Self.server(options, passphrase), tickets: tickets)
         outgoing =
             options.sslMode.isDisjoint(with: [.sslOutgoing, .tlsOutgoing]) ? nil : try .client(Self.client(options))
     }

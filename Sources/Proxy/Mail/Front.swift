@@ -13,7 +13,10 @@ final class Front {
     let settings: Settings
     /// The end of the greeting: `ready on HOST CHECKSUM`.
     let identity: String
-    private let pauseLength: UInt64
+    /// Milliseconds of the next pause.
+    var pauseLength: UInt64
+    /// Lines read so far.
+    @exclusivity(unchecked) private var lines = 0
 
     /// Keys and certificates for clients; nil where TLS is not asked for.
     let listenTLS: TLSContext?
@@ -51,6 +54,8 @@ final class Front {
 
     /// The next line, without its end.
     func line() async throws(SessionEnd) -> [UInt8] {
+        lines &+= 1
+        if lines & Self.linesPerTurn == 0 { try await rest(after: lines) }
         do {
             return try await stream.line()
         } catch {

@@ -2,6 +2,8 @@
 enum SessionEnd: Error, Equatable {
     /// LOGOUT or QUIT; the client has its answer.
     case loggedOut
+    /// The client was sent away, and told so in these words.
+    case dismissed(String)
     /// The client's connection is no use any more.
     case client(StreamError)
     /// The client's TLS handshake did not succeed.

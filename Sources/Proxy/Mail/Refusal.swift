@@ -22,6 +22,8 @@ enum Refusal: Equatable {
     case localAuthentication
     /// `--authenticate_in` cannot tell now.
     case authenticationUnavailable
+    /// The user has as many sessions as `--sessions_per_user` allows.
+    case tooManySessions
 
     /// What stands behind `failed: ` in the log and in the client's answer.
     var reason: String {
@@ -37,6 +39,7 @@ enum Refusal: Equatable {
         case .noMechanism: "SASL mechanism unavailable"
         case .localAuthentication: "local authentication failure"
         case .authenticationUnavailable: "Temporary authentication failure"
+        case .tooManySessions: "Too many sessions"
         }
     }
 
@@ -57,10 +60,18 @@ enum Refusal: Equatable {
         switch self {
         case .authentication, .localAuthentication: .credentials
         case .realServerUnavailable, .mapUnavailable, .notConnected, .negotiation, .tlsMissing,
-            .authenticationUnavailable:
+            .authenticationUnavailable, .tooManySessions:
             .temporary
         case .loginDisabled: .privacy
         case .noServer, .noMechanism: .permanent
+        }
+    }
+
+    /// Whether somebody who tries names and passwords would hear this.
+    var isGuess: Bool {
+        switch self {
+        case .authentication, .localAuthentication, .noServer: true
+        default: false
         }
     }
 

@@ -20,6 +20,8 @@ public struct OptionDeclaration: Sendable {
     public enum Section: String, Sendable, CaseIterable {
         /// What is listened on and connected to.
         case connections = "Protocol and connections"
+        /// What one client may have of the whole.
+        case limits = "Limits"
         /// What perdition says before it relays.
         case dialogue = "What clients see"
         /// How a user becomes a real server.

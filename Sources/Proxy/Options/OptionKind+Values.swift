@@ -100,6 +100,24 @@ extension OptionKind {
         }
     }
 
+    /// Networks between commas.
+    static func networks(_ name: String, _ path: Path<[Network]>) -> OptionKind {
+        value(name, path, show: { $0.map(\.description).joined(separator: ",") }) {
+            (text, declaration) throws(Problem) in
+            var networks: [Network] = []
+            for element in text.split(whereSeparator: { $0 == "," || $0 == " " }) {
+                guard let network = Network(element) else {
+                    throw Problem(
+                        original: "Parameter to \(declaration.names) is not a network: \"\(element)\"",
+                        wrong: "\"\(element)\" is not a network",
+                        instead: "write 192.0.2.0/24, 2001:db8::/32 or an address, several with commas between")
+                }
+                networks.append(network)
+            }
+            return networks
+        }
+    }
+
     /// One value of a few.
     static func choice<Value: Sendable>(
         _ name: String, _ path: Path<Value>, of choices: String,

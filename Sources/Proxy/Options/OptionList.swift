@@ -4,7 +4,7 @@ public enum OptionList {
     private static let count = 0...Int(Int32.max)
 
     /// All of them.
-    public static let all = connections + dialogue + users + log + process + tls
+    public static let all = connections + limits + dialogue + users + log + process + tls
 
     private static let connections: [OptionDeclaration] = [
         .init(
@@ -37,6 +37,12 @@ public enum OptionList {
         .init(
             "timeout", "t", .number("SECONDS", \.timeout, count), .connections,
             "Seconds a session may be silent after login; 0 for no limit."),
+        .init(
+            "connect_timeout", .number("SECONDS", \.connectTimeout, count), .connections,
+            "Seconds until the next address or server is tried when one does not answer; 0 for no limit."),
+        .init(
+            "server_timeout", .number("SECONDS", \.serverTimeout, count), .connections,
+            "Seconds a real server may take for each answer before login; 0 for no limit."),
         .init(
             "no_lookup", "n", .flag(\.noLookup), .connections,
             "Ask for no names of hosts and ports: the popmap has to give addresses and numbers."),
@@ -118,6 +124,16 @@ public enum OptionList {
         .init(
             "map_timeout", .number("SECONDS", \.mapTimeout, 1...3600), .users,
             "Seconds until a lookup without an answer counts as failed for now."),
+        .init(
+            "map_cache_ttl", .number("SECONDS", \.mapCacheTtl, 0...604_800), .users,
+            "Seconds for which an answer of a map is used without asking again; a tenth of that for users that are not "
+                + "there. 0 for asking each time."),
+        .init(
+            "map_stale_ttl", .number("SECONDS", \.mapStaleTtl, 0...604_800), .users,
+            "Seconds for which an answer of a map is used while the map cannot be asked. 0 for not at all."),
+        .init(
+            "map_cache_size", .number("COUNT", \.mapCacheSize, 0...10_000_000), .users,
+            "Most answers to keep of each map; 0 for none."),
     ]
 
     private static let log: [OptionDeclaration] = [
@@ -160,6 +176,9 @@ public enum OptionList {
         .init(
             "resolver_threads", .number("COUNT", \.resolverThreads, 1...256), .process,
             "Names of hosts that can be looked up at the same time."),
+        .init(
+            "drain_timeout", .number("SECONDS", \.drainTimeout, count), .process,
+            "Seconds that sessions from before a reload may go on; 0 for no limit."),
         .init("help", "h", .print(.help), .process, "Print this text."),
         .init(
             "print_sample_configuration", .print(.sample), .process,

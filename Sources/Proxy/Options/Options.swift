@@ -26,6 +26,25 @@ public struct Options: Sendable, Equatable {
     public var authenticateTimeout = 1800
     /// `--timeout`, seconds without a byte after login; 0 means none.
     public var timeout = 1800
+    /// `--connect_timeout`, seconds until an address of a real server that does not answer is given up; 0 means none.
+    public var connectTimeout = 10
+    /// `--server_timeout`, seconds a real server gets for each answer before the login; 0 means none.
+    public var serverTimeout = 60
+
+    // MARK: Limits
+
+    /// `--connections_per_address`; 0 means none.
+    public var connectionsPerAddress = 0
+    /// `--logins_per_address`, connections of one address that have not logged in; 0 means none.
+    public var loginsPerAddress = 100
+    /// `--sessions_per_user`; 0 means none.
+    public var sessionsPerUser = 1000
+    /// `--failures_per_connection`, failed logins after which a connection is closed; 0 means none.
+    public var failuresPerConnection = 10
+    /// `--failure_delay_limit`, the longest pause after a failed login, in seconds.
+    public var failureDelayLimit = 30
+    /// `--trusted_networks`, whose clients are not counted and not slowed down.
+    public var trustedNetworks = ["127.0.0.0/8", "::1"].compactMap { Network($0) }
 
     // MARK: What clients see
 
@@ -81,6 +100,12 @@ public struct Options: Sendable, Equatable {
     public var mapProviderDir: String?
     /// `--map_timeout`, seconds until a lookup counts as temporarily failed.
     public var mapTimeout = 5
+    /// `--map_cache_ttl`, seconds for which an answer serves without asking again; 0 means not at all.
+    public var mapCacheTtl = 0
+    /// `--map_stale_ttl`, seconds for which an answer serves while the map cannot tell; 0 means not at all.
+    public var mapStaleTtl = 3600
+    /// `--map_cache_size`, answers kept of each map.
+    public var mapCacheSize = 20_000
 
     // MARK: Log
 
@@ -115,6 +140,8 @@ public struct Options: Sendable, Equatable {
     public var threads = 0
     /// `--resolver_threads`, names resolved at the same time.
     public var resolverThreads = 4
+    /// `--drain_timeout`, seconds that sessions from before a reload may go on; 0 means as long as they like.
+    public var drainTimeout = 86_400
 
     // MARK: TLS
 

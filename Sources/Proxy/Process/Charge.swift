@@ -24,6 +24,8 @@ final class Charge {
     private(set) var pid: pid_t?
     /// When it is to be started next; nil while it runs.
     private(set) var due: UInt64?
+    /// Where its standard error goes; nil for ours.
+    let errors: ErrorPipe?
     private let program: () -> ChildProcess.Program
     private var delay = Charge.shortestDelay
     private var credit = Charge.price * Charge.burst
@@ -33,18 +35,56 @@ final class Charge {
     private var isDoomed = false
 
     /// A program that is to be started at once.
-    init(name: String, program: @escaping () -> ChildProcess.Program) {
+    init(name: String, errors: ErrorPipe? = nil, program: @escaping () -> ChildProcess.Program) {
         self.name = name
+        self.errors = errors
         self.program = program
         due = 0
     }
+
+    /// One that runs already, started by this process before it became another program.
+    init(_ parcel: Parcel, program: @escaping () -> ChildProcess.Program) {
+        name = parcel.text("name") ?? "?"
+        pid = parcel.number("pid")
+        due = pid == nil ? parcel.number("due") ?? 0 : nil
+        delay = parcel.number("delay") ?? Self.shortestDelay
+        credit = parcel.number("credit") ?? 0
+        started = parcel.number("started") ?? 0
+        if let reading: Int32 = parcel.number("reading"), let writing: Int32 = parcel.number("writing") {
+            errors = ErrorPipe(reading: reading, writing: writing)
+        } else {
+            errors = nil
+        }
+        self.program = program
+    }
+
+    /// What the other `init` reads.
+    var packed: Parcel {
+        var parcel = Parcel()
+        parcel.add("name", name)
+        if let pid { parcel.add("pid", pid) }
+        if let due { parcel.add("due", due) }
+        parcel.add("delay", delay)
+        parcel.add("credit", credit)
+        parcel.add("started", started)
+        if let errors {
+            parcel.add("reading", errors.reading)
+            parcel.add("writing", errors.writing)
+        }
+        return parcel
+    }
+
+    /// Descriptors that are to live on with it.
+    var descriptors: [Int32] { errors.map { [$0.reading, $0.writing] } ?? [] }
 
     /// Starts it where its time has come.
     /// - Returns: what went wrong, for the log.
     func startIfDue(now: UInt64) -> String? {
         guard let due, due <= now else { return nil }
         do throws(ChildProcess.Failure) {
-            pid = try ChildProcess.start(program())
+            var program = program()
+            program.standardError = program.standardError ?? errors?.writing
+            pid = try ChildProcess.start(program)
             started = now
             isDoomed = false
             self.due = nil
@@ -54,12 +94,23 @@ final class Charge {
         }
     }
 
+    /// How a process has ended, as `waitpid` says it.
+    static func end(_ status: Int32) -> String {
+        let signal = status & 0x7f
+        return signal == 0 ? "exited with status \(status >> 8 & 0xff)" : "was ended by signal \(signal)"
+    }
+
+    /// Takes note of its end where it is not to be started again.
+    func left() {
+        pid = nil
+        due = nil
+    }
+
     /// Takes note of its end.
     /// - Returns: a line for the log.
     func ended(status: Int32, now: UInt64) -> String {
         pid = nil
-        let signal = status & 0x7f
-        let how = signal == 0 ? "exited with status \(status >> 8 & 0xff)" : "was ended by signal \(signal)"
+        let how = Self.end(status)
         let wait = restart(after: now - min(started, now), now: now)
         return "\(name) \(how); it is started again" + (wait == 0 ? "" : " in \(wait) ms")
     }

@@ -22,8 +22,9 @@ final class Floor {
     private let memory: CapabilityMemory
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
-    private var lastComplaint: UInt64?
+    private var queue = Queue()
     private var stopping = false
+    private var whenEmpty: (() -> Void)?
 
     /// A floor of a loop; called on the loop's thread.
     init(_ loop: Loop, services: Services) {
@@ -34,8 +35,9 @@ final class Floor {
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
         let deadline = UInt64(max(options.mapTimeout, 1)) &* 1000
         let maps = services.maps.map {
-            Router.Map(
-                name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread))
+            LookupMap(
+                name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread),
+                memory: $0.memory, notice: $0.notice)
         }
         authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
@@ -50,12 +52,30 @@ final class Floor {
                     try Acceptor(listener, on: loop.thread) { [unowned self] descriptor, peer in
                         welcome(descriptor, peer)
                     } failed: { [unowned self] error in
-                        complain("Connections wait, none can be accepted for the moment: \(error)")
+                        noDescriptors(error)
                     })
             } catch {
                 services.log.critical("Fatal error listening for connections.Exiting. \(error)")
             }
         }
+    }
+
+    /// Accepts no more than who waits now.
+    func closeDoors() {
+        for acceptor in acceptors { acceptor.close(taking: Listening.backlog) }
+        acceptors = []
+    }
+
+    /// From now on says when a session was the last of all loops; at once where there is none.
+    func leave(_ whenEmpty: @escaping () -> Void) {
+        self.whenEmpty = whenEmpty
+        leaveIfEmpty()
+    }
+
+    private func leaveIfEmpty() {
+        guard let whenEmpty, services.sessions.load(ordering: .relaxed) <= 0 else { return }
+        self.whenEmpty = nil
+        whenEmpty()
     }
 
     /// Ends everything: no more connections, all sessions closed.
@@ -70,61 +90,104 @@ final class Floor {
         let limit = services.options.connectionLimit
         let open = services.sessions.add(1, ordering: .relaxed).newValue
         if limit > 0, open > limit {
-            turnAway(descriptor)
-            complain("Connection limit of \(limit) reached (--connection_limit): \(peer) was turned away")
-            return
+            services.limitNotice.say(loop.thread.now) { more in
+                "Connection limit of \(limit) reached (--connection_limit): \(peer) was turned away\(more)"
+            }
+            return turnAway(descriptor, "Too many connections, mate")
+        }
+        let origin = services.door.origin(of: peer)
+        guard services.door.enter(origin, peer, now: loop.thread.now) else {
+            return turnAway(descriptor, "Too many connections from your address, mate")
+        }
+        if open > services.capacity.sessions, !makeRoom() {
+            services.door.leave(origin, waiting: true, now: loop.thread.now)
+            return turnAway(descriptor, "Too many connections, mate")
         }
         loop.start { loop in
             guard let floor = loop.thread.tenant as? Floor else { return }
-            await floor.serve(descriptor, peer)
+            await floor.serve(descriptor, peer, origin)
         }
     }
 
     /// A word to the one too many; one that fits in any socket's buffer.
-    private func turnAway(_ descriptor: Int32) {
+    private func turnAway(_ descriptor: Int32, _ text: StaticString) {
         services.sessions.subtract(1, ordering: .relaxed)
-        let words: StaticString =
-            switch services.options.protocolName {
-            case .imap4: "* BYE Too many connections, mate\r\n"
-            case .pop3: "-ERR [SYS/TEMP] Too many connections, mate\r\n"
-            case .managesieve: "BYE \"Too many connections, mate\"\r\n"
-            case .imap4s, .pop3s: ""
+        let options = services.options
+        if !options.sslMode.contains(.sslListen) {
+            Farewell.bytes(text, options.protocolName).withUnsafeBytes {
+                _ = linux_send(descriptor, $0.baseAddress, $0.count)
             }
-        words.withUTF8Buffer { _ = linux_send(descriptor, $0.baseAddress, $0.count) }
+        }
         close(descriptor)
+    }
+
+    /// Sends away the client that has been here longest without logging in.
+    /// - Returns: false where there is none.
+    private func makeRoom() -> Bool {
+        let oldest = queue.oldest()
+        let capacity = services.capacity
+        services.descriptorNotice.say(loop.thread.now) { more in
+            "All \(capacity.descriptors) file descriptors are in use or spoken for, by \(capacity.sessions) sessions: "
+                + (oldest == nil ? "new clients are turned away" : "clients that do not log in are sent away")
+                + ". Raise the limit on open files (LimitNOFILE= in the systemd unit, ulimit -Hn)\(more)"
+        }
+        guard let oldest else { return false }
+        queue.remove(oldest)
+        oldest.sendAway("Too many connections, mate")
+        return true
+    }
+
+    private func noDescriptors(_ error: Errno) {
+        if error == Errno(EMFILE), makeRoom() { return }
+        services.descriptorNotice.say(loop.thread.now) { more in
+            "Connections wait, none can be accepted for the moment: \(error)\(more)"
+        }
     }
 
     /// A session over an accepted connection.
     /// - Parameter note: what follows the addresses in the Connect line.
-    func makeSession(_ channel: Channel, _ peer: SocketAddress, note: String = "") -> Session {
+    func makeSession(
+        _ channel: Channel, _ peer: SocketAddress, origin: Origin? = nil, note: String = ""
+    ) -> Session {
         Session(
             channel, services: services, router: router, authentication: authentication, tlsSessions: tlsSessions,
-            memory: memory, source: peer, note: note)
+            memory: memory, source: peer, origin: origin, note: note)
     }
 
-    private func serve(_ descriptor: Int32, _ peer: SocketAddress) async {
+    private func serve(_ descriptor: Int32, _ peer: SocketAddress, _ origin: Origin?) async {
         guard !stopping, let channel = try? Channel(descriptor, on: loop.thread) else {
             if stopping { close(descriptor) }
-            services.sessions.subtract(1, ordering: .relaxed)
-            return
+            return leave(origin, waiting: true)
         }
-        let session = makeSession(channel, peer)
+        let session = makeSession(channel, peer, origin: origin)
         visitors[ObjectIdentifier(session)] = session
+        queue.append(session)
         let relay = await session.run()
+        queue.remove(session)
         visitors[ObjectIdentifier(session)] = nil
-        guard let relay else {
-            services.sessions.subtract(1, ordering: .relaxed)
-            return
-        }
+        guard let relay else { return leave(origin, waiting: true) }
+        services.door.logIn(origin)
         visitors[ObjectIdentifier(relay)] = relay
-        relay.onEnd = { [unowned self] relay in visitors[ObjectIdentifier(relay)] = nil }
+        // In two forms, as a session keeps one for hours.
+        if let origin {
+            relay.onEnd = { [unowned self, guest = session.guest] relay in
+                visitors[ObjectIdentifier(relay)] = nil
+                services.door.leave(guest)
+                services.door.leave(origin, waiting: false, now: loop.thread.now)
+                leaveIfEmpty()
+            }
+        } else {
+            relay.onEnd = { [unowned self] relay in
+                visitors[ObjectIdentifier(relay)] = nil
+                leaveIfEmpty()
+            }
+        }
         relay.start()
     }
 
-    /// At most one line a minute about what goes on as long as it goes on.
-    private func complain(_ text: String) {
-        if let lastComplaint, loop.thread.now - lastComplaint < 60_000 { return }
-        lastComplaint = loop.thread.now
-        services.log.error("\(text)")
+    private func leave(_ origin: Origin?, waiting: Bool) {
+        services.sessions.subtract(1, ordering: .relaxed)
+        services.door.leave(origin, waiting: waiting, now: loop.thread.now)
+        leaveIfEmpty()
     }
 }

@@ -45,8 +45,9 @@ final class Inetd {
                 sockets.append(made)
                 children.append(
                     try ChildProcess.start(
-                        made.provider(path, options, mapOptions: map.options, directory: directory, identity: identity))
-                )
+                        made.start(
+                            ServiceSocket.provider(
+                                path, options, mapOptions: map.options, directory: directory, identity: identity))))
                 mapSockets.append(made.path)
             }
         }
@@ -55,7 +56,7 @@ final class Inetd {
             let made = try ServiceSocket("authentication", in: "/tmp", owner: identity)
             sockets.append(made)
             // It sees by itself that we have ended: without root's rights we could not tell it.
-            _ = try ChildProcess.start(made.authenticator(path, options))
+            _ = try ChildProcess.start(made.start(ServiceSocket.authenticator(path, options)))
             authPath = made.path
         }
         self.sockets = sockets

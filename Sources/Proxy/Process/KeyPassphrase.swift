@@ -7,10 +7,14 @@ enum KeyPassphrase {
     /// The first line of `--ssl_passphrase_fd`; nil where the key needs none or a file has it.
     /// - Throws: `TLSError` naming the key and the descriptor.
     static func read(_ options: Options) throws(TLSError) -> Passphrase? {
-        guard !options.sslMode.isDisjoint(with: [.sslListen, .tlsListen]), options.sslPassphraseFile.isEmpty,
-            isEncrypted(options.sslKeyFile)
-        else { return nil }
+        guard isNeeded(options) else { return nil }
         return try Passphrase(.descriptor(Int32(clamping: options.sslPassphraseFd)), forKey: options.sslKeyFile)
+    }
+
+    /// Whether a key is encrypted and no file has its passphrase.
+    static func isNeeded(_ options: Options) -> Bool {
+        !options.sslMode.isDisjoint(with: [.sslListen, .tlsListen]) && options.sslPassphraseFile.isEmpty
+            && isEncrypted(options.sslKeyFile)
     }
 
     /// A pipe that holds the line; the caller closes it after the start.

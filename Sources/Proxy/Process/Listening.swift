@@ -12,30 +12,69 @@ enum Listening {
         let description: String
     }
 
-    /// Opens every socket the options ask for (`--bind_address`, `--listen_port`).
-    static func open(_ options: Options) throws(Failure) -> [Int32] {
+    /// Opens every socket the options ask for (`--bind_address`, `--listen_port`), or none at all.
+    /// - Parameter present: sockets that are taken rather than opened where their address is asked for.
+    static func open(_ options: Options, keeping present: [Int32] = []) throws(Failure) -> [Int32] {
+        var doors = Doors(present)
+        do throws(Failure) {
+            try open(options, &doors)
+            return doors.taken
+        } catch {
+            for socket in doors.taken where !present.contains(socket) { close(socket) }
+            throw error
+        }
+    }
+
+    /// Sockets that are there, and those that are wanted of them and beside them.
+    private struct Doors {
+        let present: [Int32]
+        var taken: [Int32] = []
+
+        init(_ present: [Int32]) {
+            self.present = present
+        }
+
+        mutating func take(_ address: SocketAddress, option: String) throws(Failure) {
+            let kept = present.first {
+                !taken.contains($0) && SocketAddress.of($0, peer: false) == address
+                    && isForBoth($0) == (address.host == "::")
+            }
+            if let kept {
+                taken.append(kept)
+            } else {
+                taken.append(try listen(address, option: option))
+            }
+        }
+    }
+
+    private static func open(_ options: Options, _ doors: inout Doors) throws(Failure) {
         let port = options.listenPort ?? String(options.protocolName.defaultPort)
-        guard !options.bindAddress.isEmpty else { return [try everywhere(port)] }
-        var sockets: [Int32] = []
+        guard !options.bindAddress.isEmpty else { return try everywhere(port, &doors) }
         for place in options.bindAddress {
             let option = "--bind_address \(place)" + (place.port == nil ? ", --listen_port \(port)" : "")
             for address in try resolve(place.host, place.port ?? port, option: option) {
-                sockets.append(try listen(address, option: option))
+                try doors.take(address, option: option)
             }
         }
-        return sockets
+    }
+
+    /// Whether a socket takes connections of IPv6 and IPv4.
+    private static func isForBoth(_ socket: Int32) -> Bool {
+        var only: Int32 = 1
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(socket, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &only, &size) == 0 && only == 0
     }
 
     /// All addresses: one socket for IPv6 and IPv4 where the system has both, else for IPv4.
-    private static func everywhere(_ port: String) throws(Failure) -> Int32 {
+    private static func everywhere(_ port: String, _ doors: inout Doors) throws(Failure) {
         let option = "--listen_port \(port)"
         guard let number = try resolve("0.0.0.0", port, option: option).first?.port,
             let six = SocketAddress(host: "::", port: number), let four = SocketAddress(host: "0.0.0.0", port: number)
         else { throw Failure(description: "\(option): no such port") }
         do throws(Failure) {
-            return try listen(six, option: option)
+            try doors.take(six, option: option)
         } catch {
-            return try listen(four, option: option)
+            try doors.take(four, option: option)
         }
     }
 

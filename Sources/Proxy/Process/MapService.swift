@@ -14,6 +14,10 @@ struct MapService: Sendable {
     let socket: String
     /// Signs of life of its provider.
     let pulse: Pulse
+    /// What it said before; nil where nothing is to be remembered.
+    let memory: MapMemory?
+    /// Told while old answers are in use.
+    let notice: Notice
 
     /// Milliseconds a provider gets for one lookup: so few of `--map_timeout` that it has always answered something
     /// before it counts as stuck.
@@ -38,7 +42,11 @@ struct MapService: Sendable {
             } else {
                 pulse = complaining("Popmap: \(entry.library) has not answered for \(patience) ms", patience, log)
             }
-            return MapService(name: entries.count > 1 ? entry.library : nil, socket: socket, pulse: pulse)
+            return MapService(
+                name: entries.count > 1 ? entry.library : nil, socket: socket, pulse: pulse,
+                // One session has nothing to remember for.
+                memory: options.inetdMode ? nil : MapMemory.Policy(options).map { MapMemory($0) },
+                notice: Notice(log))
         }
     }
 

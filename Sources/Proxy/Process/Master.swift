@@ -5,36 +5,40 @@ import Logging
 import Loop
 import TLS
 
-/// The process that holds the sockets: it starts worker and provider, keeps them running, and parses nothing that came
-/// from the network.
+/// The process that holds the sockets: it starts workers, providers and the helper, keeps them running, replaces them at
+/// a reload, and parses nothing that came from the network.
 final class Master {
-    /// Milliseconds the worker gets to become ready at the start.
-    static let startPatience: Int32 = 30_000
-    /// Milliseconds worker and provider get to end before they are killed.
+    /// Milliseconds a worker gets to become ready.
+    static let startPatience: UInt64 = 30_000
+    /// Milliseconds its processes get to end before they are killed.
     static let endPatience: UInt64 = 10_000
-    /// Milliseconds between two looks at what the worker says of providers.
+    /// Milliseconds between two looks at what workers say.
     static let reportInterval: UInt64 = 20
 
-    private let options: Options
-    private let arguments: [String]
-    private let executable: String
-    private let directory: String
-    private let identity: Identity?
-    private let log: Logger
-    private let sink: LogSink
-    private var listeners: [Int32] = []
-    private var sockets: [ServiceSocket] = []
-    private var charges: [Charge] = []
-    /// The providers that are ours, by their place in `--map_library`.
-    private var providers: [Int: Charge] = [:]
-    /// Where the worker says that a provider is stuck; none where none is ours.
-    private var watch: (read: Int32, write: Int32)?
-    /// When to listen there again.
+    let origin: Origin
+    /// What is in force.
+    var options: Options
+    var identity: Identity?
+    var sink: LogSink
+    var log: Logger
+    /// Who serves.
+    var current: Generation
+    /// Who is to serve next, as soon as its worker is ready.
+    var candidate: Candidate?
+    /// What is to be said when the worker of before accepts nobody any more, at the latest when its time has come.
+    var announcement: (line: String, old: Generation, deadline: UInt64)?
+    /// Those whose sessions go on.
+    var leaving: [Generation] = []
+    var attendants: [Attendant] = []
+    /// The process that finds out whether a reload can be.
+    var rehearsal: Rehearsal?
+    /// Whether a reload was asked for that has not begun.
+    var isReloadDue = false
+    var pidFile: PidFile?
+    /// The signal that ends the program; nil until there is one.
+    var ending: Int32?
+    /// When to listen to children again.
     private var nextReport: UInt64 = 0
-    private var pidFile: PidFile?
-    private var readyPipe: (read: Int32, write: Int32)?
-    private var passphrase: Passphrase?
-    private var ending: Int32?
 
     /// Why the program does not start: a sentence that names the option, and the exit status.
     struct Failure: Error, CustomStringConvertible {
@@ -48,41 +52,29 @@ final class Master {
         }
     }
 
-    private init(
-        _ options: Options, arguments: [String], directory: String, identity: Identity?, sink: LogSink
+    init(
+        _ origin: Origin, _ options: Options, identity: Identity?, sink: LogSink, current: Generation,
+        attendants: [Attendant]
     ) {
+        self.origin = origin
         self.options = options
-        self.arguments = arguments
-        self.directory = directory
         self.identity = identity
         self.sink = sink
+        self.current = current
+        self.attendants = attendants
         log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
-        executable = Self.ownPath()
     }
+
+    // MARK: Start
 
     /// Starts everything, goes into the background where that is wanted, and serves until a signal ends it.
     /// - Returns: the exit status.
-    static func run(_ options: Options, notes: [String], arguments: [String], directory: String) throws(Failure)
-        -> Int32
-    {
-        let identity = try wrap { () throws(DaemonError) in
-            geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
-        }
-        let maps = try wrap { () throws(MapList.Failure) in try MapList(options) }
-        var providers: [(MapProvider, options: String)] = []
-        for map in maps.entries {
-            let provider = try wrap { () throws(MapProvider.Failure) in
-                try MapProvider.choose(map.library, directories: providerDirectories(options))
-            }
-            providers.append((provider, map.options))
-        }
-        let authenticator = try wrap { () throws(Authenticator.Failure) in
-            try Authenticator.find(options, directories: providerDirectories(options))
-        }
+    static func run(_ plan: Plan, _ origin: Origin) throws(Failure) -> Int32 {
+        let options = plan.options
+        var origin = origin
         // Ahead of everything that takes a descriptor's number, and while a terminal can still end the program.
-        let passphrase: Passphrase?
         do throws(TLSError) {
-            passphrase = try KeyPassphrase.read(options)
+            origin.passphrase = try KeyPassphrase.read(options)
         } catch {
             throw Failure("\(options.programName): \(error)")
         }
@@ -93,217 +85,178 @@ final class Master {
         } catch {
             // Watched for in the log, too; whoever started the program sees the rest on the terminal.
             let sink = (try? LogDestination(options.logFacility)).flatMap {
-                try? LogSink($0, name: options.programName, owner: identity)
+                try? LogSink($0, name: options.programName, owner: plan.identity)
             }
             sink?.write(.error, "Fatal error listening for connections.Exiting. \(error)")
             throw Failure(error)
         }
-        guard !options.staysInForeground else {
-            return try make(options, notes, arguments, directory, identity, listeners, passphrase)
-                .serve(providers, authenticator) {}
-        }
+        guard !options.staysInForeground else { return try start(plan, origin, listeners) {} }
         let background: Background
         do throws(DaemonError) {
             background = try Background.enter()
         } catch {
             throw Failure(error)
         }
+        origin.isDetached = true
         // Only called once, but the compiler cannot know that.
         var waiting: Background? = consume background
-        return try make(options, notes, arguments, directory, identity, listeners, passphrase).serve(
-            providers, authenticator
-        ) {
+        return try start(plan, origin, listeners) {
             if let background = waiting.take() { background.ready() }
         }
     }
 
-    private static func make(
-        _ options: Options, _ notes: [String], _ arguments: [String], _ directory: String, _ identity: Identity?,
-        _ listeners: [Int32], _ passphrase: Passphrase?
-    ) throws(Failure) -> Master {
-        let destination = try wrap { () throws(DaemonError) in try LogDestination(options.logFacility) }
-        let sink = try wrap { () throws(DaemonError) in
-            try LogSink(destination, name: options.programName, owner: identity)
-        }
-        let master = Master(options, arguments: arguments, directory: directory, identity: identity, sink: sink)
-        master.listeners = listeners
-        master.passphrase = passphrase
-        for note in notes { master.log.notice("\(note)") }
-        if let warning = Authenticator.warning(options, isRoot: identity != nil) { master.log.warning("\(warning)") }
-        return master
-    }
-
     /// - Parameter ready: called when the program serves.
-    private func serve(
-        _ providers: [(MapProvider, options: String)], _ authenticator: String?, ready: () -> Void
+    private static func start(
+        _ plan: Plan, _ origin: Origin, _ listeners: [Int32], ready: () -> Void
     ) throws(Failure) -> Int32 {
-        let signals = try Self.wrap { () throws(SignalFailure) in
-            try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
-        }
-        defer { cleanUp() }
-        if let path = options.pidFilePath {
-            let file = try Self.wrap { () throws(DaemonError) in
-                if let identity { return try PidFile(path, owner: identity) }
-                return try PidFile(path, owner: Identity(user: "\(geteuid())", group: "\(getegid())"))
-            }
-            for note in file.notes { log.notice("\(note)") }
-            pidFile = file
-        }
+        let options = plan.options
+        let sink = try openLog(plan)
+        let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
+        for note in plan.notes { log.notice("\(note)") }
+        if let warning = Authenticator.warning(options, isRoot: plan.identity != nil) { log.warning("\(warning)") }
+        let signals = try wrap { () throws(SignalFailure) in try watchSignals() }
+        let pidFile = try writePidFile(plan, log)
         if !options.staysInForeground || options.debug {
             log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolName.logName)")
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
-        let mapSockets = try prepare(providers)
-        let authSocket = try prepare(authenticator)
-        try startWorker(mapSockets: mapSockets, authSocket: authSocket)
-        // Providers start after the terminal is let go of: what they say at their start belongs into the log.
-        ready()
-        supervise(signals)
-        endAll(signals)
-        log.info("Exiting on signal \(ending ?? 0)")
-        return 0
-    }
-
-    private func cleanUp() {
-        pidFile?.remove()
-        for socket in sockets { socket.remove() }
-    }
-
-    // MARK: Start
-
-    /// Makes the sockets of the providers that are ours to start.
-    /// - Returns: the paths lookups go to, one for each map.
-    private func prepare(_ maps: [(MapProvider, options: String)]) throws(Failure) -> [String] {
-        var paths: [String] = []
-        for (number, (provider, mapOptions)) in maps.enumerated() {
-            switch provider {
-            case .running(let socket): paths.append(socket)
-            case .program(let path):
-                let socket = try makeSocket("popmap")
-                let file = path.split(separator: "/").last.map(String.init) ?? path
-                let name = maps.count > 1 ? "\(file) (map \(number + 1))" : file
-                let charge = Charge(name: name) { [unowned self] in
-                    socket.provider(path, options, mapOptions: mapOptions, directory: directory, identity: identity)
-                }
-                charges.append(charge)
-                providers[number] = charge
-                paths.append(socket.path)
-            }
+        var attendants: [Attendant] = []
+        do throws(Failure) {
+            let generation = try makeGeneration(plan, origin, listeners, among: &attendants)
+            try startFirst(generation, options)
+            // Providers start after the terminal is let go of: what they say at their start belongs into the log.
+            ready()
+            let master = Master(
+                origin, options, identity: plan.identity, sink: sink, current: generation, attendants: attendants)
+            master.pidFile = pidFile
+            return master.serve(signals)
+        } catch {
+            pidFile?.remove()
+            for attendant in attendants { attendant.socket.remove() }
+            throw error
         }
-        guard !providers.isEmpty else { return paths }
-        var pipe: [Int32] = [-1, -1]
-        guard linux_pipe(&pipe) == 0 else { throw Failure("pipe: \(Errno.last)") }
-        // Neither side waits for the other.
-        for end in pipe { _ = linux_fcntl(end, F_SETFL, linux_fcntl(end, F_GETFL, 0) | O_NONBLOCK) }
-        watch = (pipe[0], pipe[1])
-        return paths
     }
 
-    /// Makes the socket of the helper that authenticates.
-    /// - Returns: the path it is asked on; nil where there is none.
-    private func prepare(_ authenticator: String?) throws(Failure) -> String? {
-        guard let authenticator else { return nil }
-        let socket = try makeSocket("authentication")
-        charges.append(
-            Charge(name: Authenticator.name) { [unowned self] in socket.authenticator(authenticator, options) })
-        return socket.path
-    }
-
-    private func makeSocket(_ name: String) throws(Failure) -> ServiceSocket {
-        let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
-        if geteuid() == 0 { mkdir(base, 0o755) }
-        let socket = try Self.wrap { () throws(ServiceSocket.Failure) in
-            try ServiceSocket(name, in: base, owner: identity)
-        }
-        sockets.append(socket)
-        return socket
-    }
-
-    /// Starts the worker for the first time; where it does not become ready the whole start fails.
-    private func startWorker(mapSockets: [String], authSocket: String?) throws(Failure) {
-        let worker = Charge(name: "worker") { [unowned self] in
-            var orders = Worker.Orders(listeners: listeners.count)
-            orders.mapSockets = mapSockets
-            orders.authSocket = authSocket
-            orders.reports = readyPipe != nil
-            orders.detached = !options.staysInForeground
-            var program = ChildProcess.Program(path: executable, arguments: arguments)
-            program.descriptors = listeners + (readyPipe.map { [$0.write] } ?? [])
-            if let passphrase, let source = KeyPassphrase.descriptor(passphrase) {
-                orders.hasPassphrase = true
-                program.descriptors.append(source)
-                program.closesAfterStart = [source]
-            }
-            if let watch {
-                orders.watchesMaps = true
-                program.descriptors.append(watch.write)
-            }
-            program.environment =
-                ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS"]) + orders.environment
-            program.directory = directory
-            return program
-        }
-        charges.append(worker)
-        var pipe: [Int32] = [-1, -1]
-        guard linux_pipe(&pipe) == 0 else { throw Failure("pipe: \(Errno.last)") }
-        readyPipe = (pipe[0], pipe[1])
-        let fault = worker.startIfDue(now: LoopThread.clock())
-        close(pipe[1])
-        readyPipe = nil
-        defer { close(pipe[0]) }
+    /// Starts the first worker; where it does not become ready the whole start fails.
+    private static func startFirst(_ generation: Generation, _ options: Options) throws(Failure) {
+        generation.isFirst = true
+        let fault = generation.worker.startIfDue(now: LoopThread.clock())
+        generation.isFirst = false
         if let fault { throw Failure(fault) }
-        var wait = pollfd(fd: pipe[0], events: Int16(POLLIN), revents: 0)
-        _ = poll(&wait, 1, Self.startPatience)
-        var byte: UInt8 = 0
-        if read(pipe[0], &byte, 1) == 1 { return }
-        worker.signal(SIGKILL)
+        let end = linux_pidfd(generation.worker.pid ?? 0)
+        defer { if end >= 0 { close(end) } }
+        var waits = [generation.reports.read, end].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        _ = poll(&waits, nfds_t(waits.count), Int32(clamping: startPatience))
+        if generation.has(.ready) { return }
+        generation.worker.signal(SIGKILL)
         var status: Int32 = 0
-        if let pid = worker.pid { waitpid(pid, &status, 0) }
+        if let pid = generation.worker.pid { waitpid(pid, &status, 0) }
         let signal = status & 0x7f
         // One that ended by itself has said why on the same standard error.
         guard signal != 0 else { throw .said }
         throw Failure("\(options.programName): the worker was ended by signal \(signal) before it was ready")
     }
 
-    // MARK: Supervision
-
-    private func supervise(_ signals: SignalDescriptor) {
-        while ending == nil {
-            let now = LoopThread.clock()
-            for charge in charges {
-                if let fault = charge.startIfDue(now: now) { log.error("\(fault)") }
-            }
-            waitForSignal(signals, milliseconds: charges.compactMap { $0.due }.min().map { $0 > now ? $0 - now : 0 })
-            while let signal = signals.next() { handle(signal) }
-            replaceStuck()
+    static func openLog(_ plan: Plan) throws(Failure) -> LogSink {
+        let destination = try wrap { () throws(DaemonError) in try LogDestination(plan.options.logFacility) }
+        return try wrap { () throws(DaemonError) in
+            try LogSink(destination, name: plan.options.programName, owner: plan.identity)
         }
     }
 
-    /// Waits for a signal, or for word of a stuck provider.
-    private func waitForSignal(_ signals: SignalDescriptor, milliseconds: UInt64?) {
-        // A worker that somebody else has taken over may write without end: a negative descriptor is not looked at.
-        let pause = nextReport > LoopThread.clock() ? nextReport - LoopThread.clock() : 0
-        var wait = [
-            pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: pause > 0 ? -1 : watch?.read ?? -1, events: Int16(POLLIN), revents: 0),
-        ]
-        let limit = [milliseconds, pause > 0 ? pause : nil].compactMap(\.self).min()
-        _ = poll(&wait, 2, limit.map { Int32(clamping: $0) } ?? -1)
+    static func watchSignals() throws(SignalFailure) -> SignalDescriptor {
+        try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
     }
 
-    /// Ends providers that give no answer; their end is then seen as any other.
-    private func replaceStuck() {
-        let now = LoopThread.clock()
-        guard let watch, now >= nextReport else { return }
-        let reports = StuckReport.receive(from: watch.read)
-        guard !reports.isEmpty else { return }
-        nextReport = now + Self.reportInterval
-        for report in reports {
-            guard let number = Int(exactly: report.map), let charge = providers[number] else { continue }
-            let patience = MapService.patience(options)
-            if let line = charge.endIfStuck(lastAnswer: report.lastAnswer, patience: patience, now: now) {
-                log.error("\(line)")
+    static func writePidFile(_ plan: Plan, _ log: Logger) throws(Failure) -> PidFile? {
+        guard let path = plan.options.pidFilePath else { return nil }
+        let file = try wrap { () throws(DaemonError) in
+            if let identity = plan.identity { return try PidFile(path, owner: identity) }
+            return try PidFile(path, owner: Identity(user: "\(geteuid())", group: "\(getegid())"))
+        }
+        for note in file.notes { log.notice("\(note)") }
+        return file
+    }
+
+    // MARK: Supervision
+
+    /// Keeps everything running until a signal ends it.
+    /// - Returns: the exit status.
+    func serve(_ signals: SignalDescriptor) -> Int32 {
+        defer {
+            pidFile?.remove()
+            for attendant in attendants { attendant.socket.remove() }
+        }
+        while ending == nil {
+            let now = LoopThread.clock()
+            for charge in attendants.filter({ $0.endingSince == nil }).map(\.charge) + [current.worker] {
+                if let fault = charge.startIfDue(now: now) { log.error("\(fault)") }
             }
+            if isReloadDue { beginReload() }
+            wait(signals)
+            while let signal = signals.next() { handle(signal) }
+            listen()
+            lookAtCandidate()
+            announce()
+            endOverdue(now: LoopThread.clock())
+        }
+        endAll(signals)
+        log.info("Exiting on signal \(ending ?? 0)")
+        return 0
+    }
+
+    private var generations: [Generation] { [current] + (candidate.map { [$0.generation] } ?? []) + leaving }
+
+    private var charges: [Charge] { generations.map(\.worker) + attendants.map(\.charge) }
+
+    /// Waits for a signal, for something that children say, or for the next time something is due.
+    private func wait(_ signals: SignalDescriptor, until deadline: UInt64? = nil) {
+        let now = LoopThread.clock()
+        let reporting = [candidate?.generation, announcement?.old].compactMap(\.self)
+        var readers = [signals.descriptor] + reporting.map(\.reports.read)
+        var times = [deadline, candidate?.deadline, announcement?.deadline, rehearsal?.deadline].compactMap(\.self)
+        if ending == nil {
+            times += (attendants.filter { $0.endingSince == nil }.map(\.charge) + [current.worker]).compactMap(\.due)
+        }
+        times += overdueTimes
+        // A worker that somebody else has taken over may write without end.
+        if nextReport > now {
+            times.append(nextReport)
+        } else {
+            readers += generations.compactMap(\.watch?.read) + charges.compactMap(\.errors?.reading)
+            if let rehearsal { readers.append(rehearsal.output) }
+        }
+        var waits = readers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        _ = poll(&waits, nfds_t(waits.count), times.min().map { Int32(clamping: $0 > now ? $0 - now : 0) } ?? -1)
+    }
+
+    /// Takes what children say: of stuck providers, and on standard error.
+    private func listen() {
+        let now = LoopThread.clock()
+        guard now >= nextReport else { return }
+        var hasHeard = false
+        for charge in charges {
+            if charge.errors?.take(from: charge.name, log: log, now: now) == true { hasHeard = true }
+        }
+        rehearsal?.listen()
+        for generation in generations {
+            guard let watch = generation.watch else { continue }
+            for report in StuckReport.receive(from: watch.read) {
+                hasHeard = true
+                replaceStuck(report, of: generation, now: now)
+            }
+        }
+        if hasHeard { nextReport = now + Self.reportInterval }
+    }
+
+    /// Ends a provider that gives no answer; its end is then seen as any other.
+    private func replaceStuck(_ report: StuckReport, of generation: Generation, now: UInt64) {
+        guard let number = Int(exactly: report.map), generation.maps.indices.contains(number),
+            let attendant = generation.maps[number].attendant, attendant.endingSince == nil, ending == nil
+        else { return }
+        let charge = attendant.charge
+        if let line = charge.endIfStuck(lastAnswer: report.lastAnswer, patience: generation.patience, now: now) {
+            log.error("\(line)")
         }
     }
 
@@ -312,7 +265,9 @@ final class Master {
         case SIGTERM, SIGINT, SIGQUIT: ending = signal
         case SIGHUP:
             reopenLog()
+            // Whatever becomes of the reload: logs are moved, popmaps written anew.
             for charge in charges { charge.signal(SIGHUP) }
+            isReloadDue = true
         case SIGCHLD: reap()
         default: break
         }
@@ -327,55 +282,74 @@ final class Master {
         }
     }
 
-    private func reap() {
+    /// Takes note of every process that has ended.
+    func reap() {
         var status: Int32 = 0
         while true {
             let pid = waitpid(-1, &status, WNOHANG)
             guard pid > 0 else { return }
-            guard let charge = charges.first(where: { $0.pid == pid }) else { continue }
-            let line = charge.ended(status: status, now: LoopThread.clock())
+            ended(pid, status)
+        }
+    }
+
+    private func ended(_ pid: pid_t, _ status: Int32) {
+        let now = LoopThread.clock()
+        if let charge = charges.first(where: { $0.pid == pid }) {
+            charge.errors?.drain(from: charge.name, log: log, now: now)
+        }
+        if rehearsal?.pid == pid {
+            endRehearsal(status)
+        } else if candidate?.generation.worker.pid == pid {
+            candidate?.generation.worker.left()
+            abandonCandidate("the new worker \(Charge.end(status))")
+        } else if let generation = leaving.first(where: { $0.worker.pid == pid }) {
+            left(generation, pid, status)
+        } else if let attendant = attendants.first(where: { $0.charge.pid == pid && $0.endingSince != nil }) {
+            attendant.charge.left()
+            sweep()
+        } else if let charge = charges.first(where: { $0.pid == pid }) {
+            let line = charge.ended(status: status, now: now)
             if ending == nil { log.error("\(line)") }
         }
     }
 
-    /// The worker first, so that its last lookups still find a provider.
+    // MARK: End
+
+    /// The workers first, so that their last lookups still find a provider.
     private func endAll(_ signals: SignalDescriptor) {
-        nextReport = .max
-        for charge in charges.reversed() {
+        if let rehearsal { kill(rehearsal.pid, SIGKILL) }
+        end(generations.map(\.worker), signals)
+        end(attendants.map(\.charge), signals)
+    }
+
+    private func end(_ charges: [Charge], _ signals: SignalDescriptor) {
+        for charge in charges {
             charge.signal(SIGTERM)
             // One that somebody has stopped hears of it, too.
             charge.signal(SIGCONT)
-            let deadline = LoopThread.clock() + Self.endPatience
-            while charge.pid != nil {
-                let now = LoopThread.clock()
-                if now >= deadline { charge.signal(SIGKILL) }
-                waitForSignal(signals, milliseconds: now >= deadline ? 1000 : deadline - now)
-                while let signal = signals.next() {
-                    // Asked twice: no more waiting.
-                    if signal == SIGTERM || signal == SIGINT { charge.signal(SIGKILL) }
-                }
-                reap()
+        }
+        var deadline = LoopThread.clock() + Self.endPatience
+        while charges.contains(where: { $0.pid != nil }) {
+            if LoopThread.clock() >= deadline {
+                for charge in charges { charge.signal(SIGKILL) }
+                deadline += 1000
             }
+            wait(signals, until: deadline)
+            while let signal = signals.next() {
+                // Asked twice: no more waiting.
+                if signal == SIGTERM || signal == SIGINT { for charge in charges { charge.signal(SIGKILL) } }
+            }
+            listen()
+            reap()
         }
     }
 
     // MARK: Places
 
-    /// The file we run from, found before an upgrade can replace it.
-    private static func ownPath() -> String {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4097) { room in
-            guard let text = room.baseAddress else { return "/proc/self/exe" }
-            let count = readlink("/proc/self/exe", text, room.count - 1)
-            guard count > 0 else { return "/proc/self/exe" }
-            room[count] = 0
-            return String(cString: text)
-        }
-    }
-
     /// Where providers of short names are: what the option says, else libexec beside our own directory, else that.
     static func providerDirectories(_ options: Options) -> [String] {
         if let directory = options.mapProviderDir { return [directory] }
-        let own = ownPath().split(separator: "/").dropLast()
+        let own = Origin.ownPath().split(separator: "/").dropLast()
         return [
             "/" + (own.dropLast() + ["libexec", "perdition"]).joined(separator: "/"), "/" + own.joined(separator: "/"),
         ]

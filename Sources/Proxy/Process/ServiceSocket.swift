@@ -9,7 +9,8 @@ struct ServiceSocket {
     let path: String
     /// The listening end, which the program inherits.
     let listener: Int32
-    private let directory: String
+    /// What it lies in, alone.
+    let directory: String
 
     /// Why there is no socket; a sentence.
     struct Failure: Error, CustomStringConvertible {
@@ -39,7 +40,21 @@ struct ServiceSocket {
         chown(directory, owner.user, owner.group)
     }
 
+    /// One that was made before.
+    init(path: String, directory: String, listener: Int32) {
+        self.path = path
+        self.directory = directory
+        self.listener = listener
+    }
+
     /// A program to be started on this socket.
+    func start(_ program: ChildProcess.Program) -> ChildProcess.Program {
+        var program = program
+        program.descriptors = [listener]
+        return program
+    }
+
+    /// A program to be started on a socket like this.
     /// - Parameters:
     ///   - path: its file.
     ///   - options: where and how it is to log.
@@ -47,7 +62,7 @@ struct ServiceSocket {
     ///   - secrets: what it gets in its environment, `NAME=value`: arguments can be read by everybody.
     ///   - directory: where relative paths begin.
     ///   - identity: who it runs as; nil for our own rights.
-    func program(
+    private static func program(
         _ path: String, _ options: Options, _ arguments: [String] = [], secrets: [String] = [], directory: String?,
         identity: Identity?
     ) -> ChildProcess.Program {
@@ -55,15 +70,15 @@ struct ServiceSocket {
             path: path,
             arguments: [path, "--log_facility", options.logFacility] + (options.debug ? ["-d"] : []) + arguments)
         program.environment =
-            ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Worker.roleVariable]) + secrets
-        program.descriptors = [listener]
+            ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Worker.roleVariable, Takeover.variable])
+            + secrets
         program.directory = directory
         program.identity = identity
         program.announcesDescriptors = true
         return program
     }
 
-    /// Takes both out of the file system.
+    /// Takes both out of the file system. The listening end stays open.
     func remove() {
         unlink(path)
         rmdir(directory)
@@ -71,9 +86,9 @@ struct ServiceSocket {
 }
 
 extension ServiceSocket {
-    /// The map provider to be started on this socket.
+    /// The map provider to be started on a socket.
     /// - Parameter mapOptions: its `--map_library_opt`, which can hold a password.
-    func provider(
+    static func provider(
         _ path: String, _ options: Options, mapOptions: String, directory: String, identity: Identity?
     ) -> ChildProcess.Program {
         let time = MapService.lookupTime(options)
@@ -82,8 +97,8 @@ extension ServiceSocket {
             secrets: ["PERDITION_MAP_LIBRARY_OPT=\(mapOptions)"], directory: directory, identity: identity)
     }
 
-    /// The helper of `--authenticate_in` to be started on this socket. It keeps the rights the worker gives up.
-    func authenticator(_ path: String, _ options: Options) -> ChildProcess.Program {
+    /// The helper of `--authenticate_in` to be started on a socket. It keeps the rights the worker gives up.
+    static func authenticator(_ path: String, _ options: Options) -> ChildProcess.Program {
         program(path, options, directory: "/", identity: nil)
     }
 }

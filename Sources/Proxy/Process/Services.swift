@@ -24,6 +24,14 @@ final class Services: Sendable {
     let authSocket: String?
     /// Milliseconds between a client's fault and the answer to it.
     let pauseLength: UInt64
+    /// Who may come in.
+    let door: Door
+    /// How many sessions there are descriptors for.
+    let capacity: Capacity
+    /// Told of clients turned away for `--connection_limit`.
+    let limitNotice: Notice
+    /// Told of descriptors that have run out.
+    let descriptorNotice: Notice
     /// The end of every greeting; made once, as it looks at every option.
     let checksum: String
 
@@ -33,10 +41,14 @@ final class Services: Sendable {
     /// Services for one set of options.
     init(
         options: Options, log: Logger, tls: TLSContexts, nodeName: String, maps: [MapService], authSocket: String?,
-        pauseLength: UInt64 = Front.pauseLength
+        pauseLength: UInt64 = Front.pauseLength, capacity: Capacity = .unlimited
     ) {
         settings = Settings(options)
         self.pauseLength = pauseLength
+        self.capacity = capacity
+        door = Door(options, pause: pauseLength, log: log)
+        limitNotice = Notice(log)
+        descriptorNotice = Notice(log)
         checksum = options.checksumText
         self.log = log
         self.tls = tls

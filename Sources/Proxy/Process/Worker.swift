@@ -11,108 +11,69 @@ import TLS
 final class Worker {
     /// The environment variable that makes a process a worker.
     static let roleVariable = "PERDITION_WORKER"
-
-    /// What the master tells a worker beside the command line. Descriptors stand in the order of the members, from 3 on.
-    struct Orders: Equatable {
-        /// How many listening sockets there are.
-        var listeners: Int
-        /// Whether a descriptor wants to hear that the worker is ready.
-        var reports = false
-        /// Whether a descriptor holds the passphrase of the key.
-        var hasPassphrase = false
-        /// Whether the program is in the background, so that the worker is to let go of the terminal when ready.
-        var detached = false
-        /// Whether a descriptor wants to hear of providers that are stuck.
-        var watchesMaps = false
-        /// The Unix sockets of the maps, in the order of `--map_library`; no path has a line end in it.
-        var mapSockets: [String] = []
-        /// The Unix socket of the helper of `--authenticate_in`, a path without blanks; nil for none.
-        var authSocket: String?
-
-        /// As environment variables.
-        var environment: [String] {
-            let flags = [reports, hasPassphrase, detached, watchesMaps].map { $0 ? "1" : "0" }.joined()
-            let maps = mapSockets.joined(separator: "\n")
-            return ["\(Worker.roleVariable)=\(listeners) \(flags) \(authSocket ?? "") \(maps)"]
-        }
-
-        init(listeners: Int) {
-            self.listeners = listeners
-        }
-
-        /// Reads what `environment` wrote; nil where it is not that.
-        init?(_ text: String) {
-            let parts = text.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
-            guard parts.count == 4, let count = Int(parts[0]), (0...60).contains(count), parts[1].utf8.count == 4 else {
-                return nil
-            }
-            let flags = parts[1].map { $0 == "1" }
-            listeners = count
-            reports = flags[0]
-            hasPassphrase = flags[1]
-            detached = flags[2]
-            authSocket = parts[2].isEmpty ? nil : String(parts[2])
-            watchesMaps = flags[3]
-            mapSockets = parts[3].split(separator: "\n").map(String.init)
-        }
-
-        /// The descriptor that wants to hear that the worker is ready.
-        var report: Int32? { reports ? 3 + Int32(listeners) : nil }
-        /// The descriptor that holds the passphrase of the key.
-        var passphrase: Int32? { hasPassphrase ? 3 + Int32(listeners) + (reports ? 1 : 0) : nil }
-        /// The descriptor that wants to hear of stuck providers.
-        var watch: Int32? {
-            watchesMaps ? 3 + Int32(listeners) + (reports ? 1 : 0) + (hasPassphrase ? 1 : 0) : nil
-        }
-    }
+    /// The signal by which the master says that another worker accepts now.
+    static let leave = SIGUSR2
 
     private let services: Services
     private let sink: LogSink
     private let loops: [Loop]
     private let signals: SignalDescriptor
+    private let listeners: [Int32]
+    /// Where the master hears of us.
+    private let reports: Int32?
 
     /// Serves until the master says stop.
     /// - Returns: the exit status.
-    static func run(_ options: Options, _ orders: Orders) throws(Master.Failure) -> Int32 {
+    static func run(_ options: Options, _ orders: Orders, brief: Brief) throws(Master.Failure) -> Int32 {
         let worker: Worker
+        // Started from the master's own image, whatever has become of its file; `ps` would call it exe.
+        nameThread("perdition")
+        linux_crash_prepare(Version.text)
+        if !orders.isFirst, let errors = orders.errors { dup2(errors, STDERR_FILENO) }
         do throws(Master.Failure) {
-            worker = try Worker(options, orders)
+            worker = try Worker(options, orders, brief)
         } catch {
             // Watched for in the log; at the start, whoever started the program reads standard error as well.
             let sink = (try? LogDestination(options.logFacility)).flatMap {
                 try? LogSink($0, name: options.programName)
             }
             sink?.write(.error, error.description)
-            throw orders.report == nil ? .said : Master.Failure("\(options.programName): \(error)")
+            throw orders.isFirst ? Master.Failure("\(options.programName): \(error)") : .said
         }
-        let listeners = (0..<Int32(orders.listeners)).map { 3 + $0 }
-        for listener in listeners {
+        for listener in worker.listeners {
             setNoDelay(listener)
-            if options.tcpKeepalive { setKeepalive(listener) }
+            setKeepalive(listener, to: options.tcpKeepalive)
         }
-        worker.start(listeners)
-        if let report = orders.report {
-            var ready: UInt8 = 1
-            _ = write(report, &ready, 1)
-            close(report)
+        worker.start()
+        if orders.detached { Background.releaseTerminal() }
+        if let errors = orders.errors {
+            dup2(errors, STDERR_FILENO)
+            close(errors)
         }
         if let passphrase = orders.passphrase { close(passphrase) }
-        if orders.detached { Background.releaseTerminal() }
+        Self.report(.ready, to: orders.report)
         worker.loops[0].thread.run()
         return 0
     }
 
-    private init(_ options: Options, _ orders: Orders) throws(Master.Failure) {
+    private init(_ options: Options, _ orders: Orders, _ brief: Brief) throws(Master.Failure) {
         let tls: TLSContexts
+        let descriptors: Int
+        let master = getppid()
+        listeners = orders.sockets
+        reports = orders.report
         do {
-            signals = try SignalDescriptor([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGWINCH])
-            Limits.raiseOpenFiles()
+            signals = try SignalDescriptor([
+                SIGTERM, SIGINT, SIGQUIT, SIGHUP, Self.leave, SIGUSR1, SIGPIPE, SIGWINCH,
+            ])
+            descriptors = Int(Limits.raiseOpenFiles())
             let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
-            tls = try TLSContexts(options, passphrase: orders.passphrase)
+            tls = try TLSContexts(options, passphrase: orders.passphrase, tickets: brief.tickets)
             if let identity { try Privileges.drop(to: identity) }
             // The change of user has cleared it: without its master a worker is nobody's.
             _ = linux_prctl(Int32(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
+            guard getppid() == master else { throw Master.Failure.said }
             _ = linux_prctl(Int32(linux_PR_SET_NO_NEW_PRIVS), 1)
             _ = chdir("/")
             let count = options.threads > 0 ? options.threads : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
@@ -126,14 +87,19 @@ final class Worker {
         }
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         for warning in (tls.listen?.warnings ?? []) + (tls.outgoing?.warnings ?? []) { log.warning("\(warning)") }
+        let capacity = Capacity(
+            descriptors: descriptors, loops: loops.count, maps: orders.mapSockets.count,
+            resolvers: options.resolverThreads)
+        log.info("Open files: \(descriptors), enough for \(capacity.sessions) sessions")
         services = Services(
             options: options, log: log, tls: tls, nodeName: Self.nodeName(),
             maps: MapService.all(options, sockets: orders.mapSockets, watch: orders.watch, log: log),
-            authSocket: orders.authSocket)
+            authSocket: orders.authSocket, capacity: capacity)
     }
 
-    private func start(_ listeners: [Int32]) {
+    private func start() {
         let services = services
+        let listeners = listeners
         for loop in loops {
             loop.start { loop in
                 LogSink.batchOnThisThread()
@@ -158,6 +124,8 @@ final class Worker {
         let sink = sink
         let services = services
         let loops = loops
+        let listeners = listeners
+        let reports = reports
         loops[0].start { loop in
             guard let channel = try? Channel(signals.descriptor, on: loop.thread) else { return }
             while await channel.waitReadable(within: nil) == .ready {
@@ -167,13 +135,36 @@ final class Worker {
                         await Self.end(loops)
                         return
                     case SIGHUP:
+                        for map in services.maps { map.memory?.purge() }
                         do throws(DaemonError) { try sink.reopen() } catch { services.log.error("\(error)") }
+                    case Self.leave:
+                        await Self.closeDoors(loops, listeners)
+                        Self.report(.closed, to: reports)
                     default: break
                     }
                 }
                 channel.wouldBlockReading()
             }
         }
+    }
+
+    /// Accepts nobody any more, and ends with the last session.
+    private static func closeDoors(_ loops: [Loop], _ listeners: [Int32]) async {
+        for loop in loops {
+            await loop.finish { loop in (loop.thread.tenant as? Floor)?.closeDoors() }
+        }
+        for listener in listeners { close(listener) }
+        for loop in loops {
+            await loop.finish { loop in
+                (loop.thread.tenant as? Floor)?.leave { loops[0].start { _ in await end(loops) } }
+            }
+        }
+    }
+
+    private static func report(_ report: Report, to descriptor: Int32?) {
+        guard let descriptor else { return }
+        var byte = report.rawValue
+        _ = write(descriptor, &byte, 1)
     }
 
     /// Ends every session on every loop, then the loops themselves; the first, which carries the main thread, last.

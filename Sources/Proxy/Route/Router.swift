@@ -13,17 +13,12 @@ final class Router {
         case unavailable(String)
     }
 
-    /// A map to ask.
-    struct Map {
-        /// What the log calls it where there are several.
-        let name: String?
-        let client: Client
-    }
-
     private let options: Options
     private let delimiter: [UInt8]
     private let queryKeys: [QueryKey]
-    private let maps: [Map]
+    private let maps: [LookupMap]
+    /// `--outgoing_server` twice over, so that the servers behind any of them are one piece of it.
+    private let circle: [ServerAddress]
     /// Which of `--outgoing_server` comes next.
     private var turn: Int
 
@@ -31,10 +26,11 @@ final class Router {
     /// - Parameters:
     ///   - maps: those of `--map_library`, in their order.
     ///   - turn: at which of `--outgoing_server` to begin.
-    init(_ options: Options, maps: [Map], turn: Int) {
+    init(_ options: Options, maps: [LookupMap], turn: Int) {
         self.options = options
         self.maps = maps
         self.turn = turn
+        circle = options.outgoingServer + options.outgoingServer
         delimiter = Array(options.domainDelimiter.utf8)
         queryKeys = options.queryKey.compactMap { QueryKey($0) }
     }
@@ -50,7 +46,9 @@ final class Router {
     ) async -> Route {
         if options.clientServerSpecification, let halves = Delimiter.split(name, at: delimiter) {
             // Who says that there is a server and does not name it gets none of the popmap's.
-            guard let place = Destination(value: halves.tail, delimiter: []) else { return nextServer(halves.head) }
+            guard let place = Destination(value: halves.tail, delimiter: [], alone: true) else {
+                return nextServer(halves.head)
+            }
             return .found(place, name: halves.head)
         }
         let form = names.form(of: name, for: .serverLookup)
@@ -68,28 +66,46 @@ final class Router {
     /// entry of their own means that one, whichever map it is in.
     /// - Returns: nil where no map has any of the keys.
     private func lookUp(_ keys: [[UInt8]], _ name: [UInt8]) async -> Route? {
+        var isOld = false
+        var doubt: String?
         for key in keys {
             for map in maps {
-                switch await map.client.lookUp(key) {
-                case .found(let value):
-                    guard let place = Destination(value: value, delimiter: delimiter) else {
+                switch await map.answer(key) {
+                case .found(let value, let old):
+                    guard var place = Destination(value: value, delimiter: delimiter) else {
                         return .unavailable("the popmap's entry \"\(Printable.text(value))\" names no host")
                     }
+                    place.isOld = isOld || old
                     return .found(place, name: name)
-                case .notFound: continue
+                case .absent(let old, let why):
+                    isOld = isOld || old
+                    doubt = doubt ?? why
                 // Those behind might know the user, but only as this one does not.
-                case .temporary(let reason), .permanent(let reason):
-                    return .unavailable(map.name.map { "\($0): \(reason)" } ?? reason)
+                case .unavailable(let reason): return .unavailable(reason)
                 }
             }
         }
-        return nil
+        if let doubt { return .unavailable(doubt) }
+        return isOld ? oldAbsence(name) : nil
+    }
+
+    /// Nobody is told for good that there is no server for them while a map cannot be asked.
+    private func oldAbsence(_ name: [UInt8]) -> Route {
+        guard case .found(var place, let name) = nextServer(name) else {
+            return .unavailable("the user was not there when it could be asked")
+        }
+        place.isOld = true
+        return .found(place, name: name)
     }
 
     private func nextServer(_ name: [UInt8]) -> Route {
-        guard !options.outgoingServer.isEmpty else { return .none(name: name) }
-        let server = options.outgoingServer[turn % options.outgoingServer.count]
+        let count = options.outgoingServer.count
+        guard count > 0 else { return .none(name: name) }
+        let index = turn % count
         turn &+= 1
-        return .found(Destination(host: server.host, port: server.port), name: name)
+        let server = circle[index]
+        return .found(
+            Destination(host: server.host, port: server.port, others: circle[(index + 1)..<(index + count)]), name: name
+        )
     }
 }

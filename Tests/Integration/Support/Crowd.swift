@@ -23,10 +23,11 @@ final class Crowd {
     }
 
     /// Lets more sessions log in through a proxy, one after the other, and keeps them.
-    func grow(by count: Int, through proxy: UInt16) throws {
+    /// - Parameter secure: whether TLS comes first.
+    func grow(by count: Int, through proxy: UInt16, as user: String = "joe", secure: Bool = false) throws {
         for _ in 0..<count {
-            let client = try MailClient(proxy)
-            try client.send("a LOGIN joe secret\r\n")
+            let client = try MailClient(proxy, secure: secure)
+            try client.send("a LOGIN \(user) secret\r\n")
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { throw Failure.system("accept") }
             let server = Connection(descriptor: connection)
@@ -36,6 +37,23 @@ final class Crowd {
             let answer = try client.line()
             guard answer == Flavour.imap4.success else { throw Failure("instead of a login: \(answer)") }
             ends.append((client, server))
+        }
+    }
+
+    var count: Int { ends.count }
+
+    /// Sends a line of its own through every session, both ways.
+    /// - Returns: How many sessions did not bring it.
+    func broken() -> Int {
+        ends.enumerated().count { number, ends in
+            do {
+                try ends.client.send("up \(number)\r\n")
+                guard try ends.server.line() == "up \(number)" else { return true }
+                try ends.server.send("down \(number)\r\n")
+                return try ends.client.line() != "down \(number)"
+            } catch {
+                return true
+            }
         }
     }
 

@@ -43,16 +43,26 @@ final class Perdition {
     ///   - bind: The address to listen on.
     ///   - input: A file it reads as standard input.
     ///   - environment: Set on top of this process's.
+    ///   - configuration: A configuration file; map and address are then its to say.
     ///   - logs: `-` for standard output, else what goes behind --log_facility.
     init(
         _ flavour: Flavour = .imap4, name: String? = nil, popmap: Popmap? = nil, _ options: [String] = [],
         bind: String = "127.0.0.1", log facility: String = "-", program: String? = nil, input: String = "/dev/null",
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], configuration: Configuration? = nil
     ) throws {
         self.flavour = flavour
         self.popmap = popmap
         directory = try TemporaryDirectory()
-        port = try FreePort.next()
+        port = try configuration?.port ?? FreePort.next()
+        if let configuration {
+            process = try ChildProcess(
+                program ?? Programs.perdition.get(), name: name ?? flavour.programName,
+                ["--pid_file", "", "--log_facility", facility, "--no_daemon", "--config_file", configuration.path]
+                    + options,
+                input: input, log: directory.file("log"), environment: environment)
+            try process.waitUntilListening(on: port)
+            return
+        }
         var arguments = [
             "--bind_address", bind.contains(":") ? "[\(bind)]" : bind, "--listen_port", String(port), "--pid_file", "",
             "--log_facility", facility, "--config_file", "/dev/null", "--no_daemon",
@@ -87,6 +97,39 @@ final class Perdition {
 
     /// The processes it is made of.
     var family: [ProcessEntry] { ProcessTable.family(of: process.pid) }
+
+    /// What has become of reloads so far, done or refused. The log may be long, and is asked for again and again.
+    var reloads: [String] {
+        guard let log = FileManager.default.contents(atPath: process.logPath) else { return [] }
+        var found: [String] = []
+        var start = log.startIndex
+        while let mark = log.range(of: Data("]: Reload".utf8), in: start..<log.endIndex) {
+            let end = log[mark.upperBound...].firstIndex(of: UInt8(ascii: "\n")) ?? log.endIndex
+            found.append(String(decoding: log[(mark.lowerBound + 3)..<end], as: UTF8.self))
+            start = end
+        }
+        return found
+    }
+
+    /// Asks for a reload and waits for what comes of it.
+    /// - Returns: The message of the log.
+    @discardableResult
+    func reload(within seconds: Double = 60) throws -> String {
+        let before = reloads.count
+        process.signal(SIGHUP)
+        var found: [String] = []
+        try eventually("the reload", within: seconds) {
+            found = reloads
+            return found.count > before || process.hasEnded
+        }
+        guard found.count > before else { throw Failure("it has ended: \(process.log)") }
+        return found[before]
+    }
+
+    /// The processes that talk to clients, the oldest first: more than one where sessions outlive a reload.
+    var workers: [ProcessEntry] {
+        family.filter { $0.parent == process.pid && $0.name == "perdition" }.sorted { $0.started < $1.started }
+    }
 
     /// The one that talks to clients.
     var worker: ProcessEntry {

@@ -27,6 +27,11 @@ struct ProcessEntry: Hashable {
     /// Resident memory in KiB.
     var residentKiB: Int { status("VmRSS").first.flatMap { Int($0) } ?? 0 }
 
+    /// How many descriptors it has open. Needs root where it runs as somebody else.
+    var descriptors: Int {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []).count
+    }
+
     /// The file it was started from.
     var executable: String {
         (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? ""

@@ -94,13 +94,13 @@ struct LDAPFailureTests {
         try await eventually("an answer in half a second") {
             (try? scratch.lookUp("joe")) == .found("imap1.example.com")
         }
-        slapd.freeze(true)
+        try await slapd.freeze()
         // On the connection there was, then on new ones: the kernel still takes those.
         for key in ["joe", "nobody", "joe", "joe"] {
             let answer = try scratch.lookUp(key)
             #expect(answer.isTemporary(saying: "ldap"), "\(answer)")
         }
-        slapd.freeze(false)
+        slapd.thaw()
         try await eventually("the first answer") { (try? scratch.lookUp("joe")) == .found("imap1.example.com") }
         try await eventually("another answer") { (try? scratch.lookUp("nobody")) == .notFound }
     }
@@ -145,11 +145,11 @@ struct LDAPFailureTests {
         try await first.start()
         provider.signal(SIGHUP)
         try await eventually("the first server again") { (try? scratch.lookUp("only1")) == .found("one") }
-        first.freeze(true)
+        try await first.freeze()
         #expect(try scratch.lookUp("only2") == .found("two"))
         second.stop()
         #expect(try scratch.lookUp("only2").isTemporary(saying: second.host))
-        first.freeze(false)
+        first.thaw()
         #expect(try scratch.lookUp("only1") == .found("one"))
     }
 

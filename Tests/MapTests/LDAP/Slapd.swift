@@ -46,7 +46,10 @@ final class Slapd {
 
     func stop() { program?.stop() }
 
-    func freeze(_ frozen: Bool) { program?.signal(frozen ? SIGSTOP : SIGCONT) }
+    /// Leaves it there, but it does nothing.
+    func freeze() async throws { try await program?.halt() }
+
+    func thaw() { program?.signal(SIGCONT) }
 
     /// What it has done so far.
     var log: String {

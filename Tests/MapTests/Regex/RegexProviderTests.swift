@@ -126,7 +126,7 @@ struct RegexProviderTests {
         }
         #expect(try scratch.ask("joe") == .found("h"))
         // One that stands still is as late as one that works.
-        for pid in try children(provider) { kill(pid, SIGSTOP) }
+        for pid in try children(provider) { try await sendStop(pid) }
         #expect(try scratch.ask("joe").isTemporary)
         try await eventually("an answer") { (try? scratch.ask("joe")) == .found("h") }
         #expect(try children(provider).count == 1)

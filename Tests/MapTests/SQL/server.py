@@ -14,6 +14,7 @@ With `--with`, the server ends when that process does, so that a test that crash
 
 import argparse
 import os
+import pathlib
 import pwd
 import select
 import shutil
@@ -152,6 +153,20 @@ class Server:
         for members in (slice(0, 1), slice(1, None)):
             send(self.family()[members], number)
 
+    def await_standstill(self):
+        """Each thread goes on until it hears of the signal."""
+        def moving(pid):
+            try:
+                return [task for task in (pathlib.Path("/proc") / str(pid) / "task").iterdir()
+                        if ") T " not in (task / "stat").read_text()]
+            except OSError:
+                return []
+        end = time.monotonic() + 60
+        while any(moving(pid) for pid in self.family()):
+            if time.monotonic() > end:
+                sys.exit("setup: the server does not stand still")
+            time.sleep(0.01)
+
     def stop(self, number):
         family = self.family()
         if not family:
@@ -229,6 +244,7 @@ def main(kind):
         server.stop(signal.SIGKILL)
     elif options.action == "pause":
         server.signal(signal.SIGSTOP)
+        server.await_standstill()
     elif options.action == "resume":
         server.signal(signal.SIGCONT)
     elif options.action == "sql":

@@ -62,7 +62,15 @@ final class FakeMap {
     private let acceptor: Acceptor
 
     /// - Parameter answers: whole replies, `OK host` for one.
-    init(on loop: isolated Loop, _ answers: [String: String], notes: Notes = Notes()) throws {
+    convenience init(on loop: isolated Loop, _ answers: [String: String], notes: Notes = Notes()) throws {
+        try self.init(on: loop) { key in
+            notes.add(key)
+            return answers[key]
+        }
+    }
+
+    /// - Parameter answer: the reply to a key; nil for one that is not there.
+    init(on loop: isolated Loop, answer: @escaping @Sendable (String) -> String?) throws {
         path = "/tmp/perdition-map.\(getpid()).\(UInt32.random(in: 0...UInt32.max))"
         let address = try #require(SocketAddress(path: path))
         let number = linux_socket(AF_UNIX, Int32(linux_STREAM), 0)
@@ -76,8 +84,7 @@ final class FakeMap {
                 let request = try await stream.bytes(try #require(Int(digits.text)))
                 _ = try await stream.bytes(1)
                 let key = String(request.text.dropFirst("popmap ".count))
-                notes.add(key)
-                let reply = answers[key] ?? "NOTFOUND "
+                let reply = answer(key) ?? "NOTFOUND "
                 try await stream.send("\(reply.utf8.count):\(reply),")
             }
         }

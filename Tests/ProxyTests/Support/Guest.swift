@@ -16,14 +16,16 @@ final class Guest {
 
     /// Connects and starts the session, and the relay once there is one.
     init(
-        on loop: isolated Loop, _ options: Options, map: String? = nil, pause: UInt64 = 0, book: LogBook = LogBook(),
-        host: String = "127.0.0.1"
+        on loop: isolated Loop, _ options: Options, map: String? = nil, memory: MapMemory? = nil, pause: UInt64 = 0,
+        book: LogBook = LogBook(),
+        host: String = "127.0.0.1", sharing other: Guest? = nil
     ) throws {
         self.book = book
         let (near, far) = try tcpPair(host)
         descriptor = far
         stream = try Stream(near, on: loop)
-        let services = try Services(options, log: book.logger, nodeName: "node.example", pauseLength: pause)
+        let services =
+            try other?.services ?? Services(options, log: book.logger, nodeName: "node.example", pauseLength: pause)
         self.services = services
         let source = SocketAddress.of(far, peer: true)
         let target = SocketAddress.of(far, peer: false)
@@ -31,9 +33,10 @@ final class Guest {
         loop.start { loop in
             guard let channel = try? Channel(far, on: loop.thread) else { return }
             let client = map.map { Client(path: $0, deadline: 2000, connections: 1, on: loop.thread) }
-            let maps = client.map { [Router.Map(name: nil, client: $0)] } ?? []
+            let maps = client.map { [LookupMap(name: nil, client: $0, memory: memory)] } ?? []
             let router = Router(services.options, maps: maps, turn: 0)
-            let session = Session(channel, services, router, source: source)
+            let session = Session(
+                channel, services, router, source: source, origin: services.door.origin(of: source))
             let relay = await session.run()
             relay?.onEnd = { _ in client?.close() }
             relay?.start()

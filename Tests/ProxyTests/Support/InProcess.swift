@@ -15,10 +15,12 @@ extension Services {
 
 extension Session {
     /// A session that knows nothing of real servers and checks nobody.
-    convenience init(_ channel: Channel, _ services: Services, _ router: Router, source: SocketAddress) {
+    convenience init(
+        _ channel: Channel, _ services: Services, _ router: Router, source: SocketAddress, origin: Origin? = nil
+    ) {
         self.init(
             channel, services: services, router: router, authentication: nil, tlsSessions: nil,
-            memory: CapabilityMemory(channel.thread), source: source)
+            memory: CapabilityMemory(channel.thread), source: source, origin: origin)
     }
 }
 

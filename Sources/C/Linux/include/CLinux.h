@@ -91,8 +91,15 @@ char **linux_environment(void);
  * (in the order given), 0-2 kept, everything else closed, signals unblocked and default, then directory, group, user
  * (user 0xffffffff: no change; supplementary groups are cleared), and a SIGKILL when the parent dies. Returns the
  * process id; -1 with errno where any step, exec included, failed. listen_pid: 1 sets LISTEN_PID in environment entry
- * 0, which must be "LISTEN_PID=" followed by 12 zeros. */
+ * 0, which must be "LISTEN_PID=" followed by 12 zeros. errors: what becomes descriptor 2; -1 for what it is. */
 int linux_spawn(const char *path, char *const arguments[], char *const environment[], const int descriptors[],
-                int descriptor_count, const char *directory, uint32_t user, uint32_t group, int listen_pid);
+                int descriptor_count, const char *directory, uint32_t user, uint32_t group, int listen_pid,
+                int errors);
+
+/* What tells of a crash (crash.c): from now on a signal that ends this process writes to descriptor 2 which signal and
+ * thread it was, and a backtrace; then the lines of every thread's batch are written. version: "" for none. */
+void linux_crash_prepare(const char *version);
+/* Gives the calling thread a stack of its own for that; nothing where nobody has prepared. */
+void linux_crash_thread(void);
 
 #endif

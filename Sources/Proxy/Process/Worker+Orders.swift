@@ -1,0 +1,125 @@
+import Daemon
+import Glibc
+import TLS
+
+extension Worker {
+    /// How far a worker is, for its master.
+    enum Report: UInt8 {
+        /// It accepts.
+        case ready = 1
+        /// It accepts nobody any more.
+        case closed = 2
+    }
+
+    /// For the allocator (tunables of the GNU C library). Its caches are made for seven objects of a size; a loop frees
+    /// those of dozens of logins in one turn, and takes them again in the next.
+    private static let allocator = "GLIBC_TUNABLES=glibc.malloc.tcache_count=64"
+
+    /// What the master tells a worker beside the command line. Descriptors stand in the order of the members, from 3 on.
+    struct Orders: Equatable {
+        /// How many listening sockets there are.
+        var listeners: Int
+        /// Whether a descriptor wants to hear how far the worker is.
+        var reports = false
+        /// Whether a descriptor holds the passphrase of the key.
+        var hasPassphrase = false
+        /// Whether a descriptor wants to hear of providers that are stuck.
+        var watchesMaps = false
+        /// Whether a descriptor holds a ``Brief``.
+        var hasBrief = false
+        /// Whether a descriptor takes what would go to standard error.
+        var hasErrors = false
+        /// Whether the program is in the background, so that the worker is to let go of the terminal when ready.
+        var detached = false
+        /// Whether the program is only just starting, and somebody reads its standard error.
+        var isFirst = false
+        /// The Unix sockets of the maps, in the order of `--map_library`; no path has a line end in it.
+        var mapSockets: [String] = []
+        /// The Unix socket of the helper of `--authenticate_in`, a path without blanks; nil for none.
+        var authSocket: String?
+
+        private var flags: [Bool] {
+            [reports, hasPassphrase, watchesMaps, hasBrief, hasErrors, detached, isFirst]
+        }
+
+        /// As environment variables.
+        var environment: [String] {
+            let flags = flags.map { $0 ? "1" : "0" }.joined()
+            let maps = mapSockets.joined(separator: "\n")
+            let orders = "\(Worker.roleVariable)=\(listeners) \(flags) \(authSocket ?? "") \(maps)"
+            return getenv("GLIBC_TUNABLES") == nil ? [orders, Worker.allocator] : [orders]
+        }
+
+        init(listeners: Int) {
+            self.listeners = listeners
+        }
+
+        /// Reads what `environment` wrote; nil where it is not that.
+        init?(_ text: String) {
+            let parts = text.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
+            guard parts.count == 4, let count = Int(parts[0]), (0...60).contains(count) else { return nil }
+            listeners = count
+            let flags = parts[1].map { $0 == "1" }
+            guard flags.count == self.flags.count else { return nil }
+            reports = flags[0]
+            hasPassphrase = flags[1]
+            watchesMaps = flags[2]
+            hasBrief = flags[3]
+            hasErrors = flags[4]
+            detached = flags[5]
+            isFirst = flags[6]
+            authSocket = parts[2].isEmpty ? nil : String(parts[2])
+            mapSockets = parts[3].split(separator: "\n").map(String.init)
+        }
+
+        /// The listening sockets.
+        var sockets: [Int32] { (0..<Int32(listeners)).map { 3 + $0 } }
+        /// The descriptor that wants to hear how far the worker is.
+        var report: Int32? { descriptor(0) }
+        /// The descriptor that holds the passphrase of the key.
+        var passphrase: Int32? { descriptor(1) }
+        /// The descriptor that wants to hear of stuck providers.
+        var watch: Int32? { descriptor(2) }
+        /// The descriptor that holds a ``Brief``.
+        var brief: Int32? { descriptor(3) }
+        /// The descriptor that takes what would go to standard error.
+        var errors: Int32? { descriptor(4) }
+
+        /// One of those behind the sockets, where it is there.
+        private func descriptor(_ flag: Int) -> Int32? {
+            guard flags[flag] else { return nil }
+            return 3 + Int32(listeners) + Int32(flags[..<flag].count { $0 })
+        }
+    }
+
+    /// What a worker is told that nobody else may read.
+    struct Brief {
+        /// The configuration file that was checked; nil for that on the disk.
+        var configuration: ConfigurationSnapshot?
+        /// What clients' sessions are sealed with.
+        var tickets: TicketKeys?
+
+        /// What there is without one.
+        init() {}
+
+        /// What the master knows.
+        init(_ configuration: ConfigurationSnapshot, _ tickets: TicketKeys) {
+            self.configuration = configuration
+            self.tickets = tickets
+        }
+
+        /// Reads what `packed` made.
+        init(_ parcel: Parcel) {
+            configuration = parcel.parcels("configuration").first.map { ConfigurationSnapshot($0) }
+            tickets = parcel.bytes("tickets").flatMap { TicketKeys($0) }
+        }
+
+        /// For the worker.
+        var packed: Parcel {
+            var parcel = Parcel()
+            if let configuration { parcel.add("configuration", configuration.packed) }
+            if let tickets { parcel.add("tickets", tickets.packed) }
+            return parcel
+        }
+    }
+}
