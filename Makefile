@@ -4,7 +4,7 @@
 #   make test      every test, with what it needs installed first
 #   make           the programs, in .build/release
 #   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers
-#   make lint, make man, make compare, make bench
+#   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -59,8 +59,15 @@ test: deps build
 	Scripts/test $(SWIFT) test --experimental-maximum-parallelization-width 4 $(if $(TESTS),--filter '$(TESTS)')
 
 lint: deps-build
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Fuzz
 	Scripts/no-warnings $(SWIFT) build --build-tests
+
+# TIME in seconds for each target; TARGET=sasl for one. See docs/RELIABILITY.md.
+fuzz: deps-build
+	Scripts/fuzz $(if $(TIME),--time $(TIME)) $(TARGET)
+
+fuzz-sessions: deps
+	Scripts/fuzz-sessions $(if $(TIME),--time $(TIME)) $(if $(SANITIZER),--sanitizer $(SANITIZER))
 
 man: deps-test
 	@for page in $(MAN); do Scripts/no-warnings man --warnings --local-file "$$page" || exit 1; done
@@ -92,6 +99,7 @@ uninstall:
 	rm -rf $(EXAMPLES)
 
 clean:
-	rm -rf .build
+	rm -rf .build .build-*
 
-.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint man compare bench bench-maps install uninstall clean
+.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint fuzz fuzz-sessions man compare bench bench-maps \
+        install uninstall clean

@@ -125,3 +125,14 @@ let package = Package(
         .testTarget(name: "Integration", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
     ]
 )
+
+// The fuzzers of Fuzz, which Scripts/fuzz builds with libFuzzer; not a part of any other build.
+if Context.environment["PERDITION_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "Authentication", "CLinux", "Daemon", "Lookup", "Loop", "PopmapFile", "Proxy", "QuotedText", "TLS",
+            ],
+            path: "Fuzz", exclude: ["corpus", "dictionaries"], swiftSettings: rules))
+}

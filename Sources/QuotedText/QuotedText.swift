@@ -50,6 +50,7 @@ public struct QuotedText: Sendable {
                 throw Failure(line: line, reason: "a NUL byte: is this a text file?")
             case UInt8(ascii: "\\") where quote != UInt8(ascii: "'"):
                 guard let next = take() else { return .end }
+                guard next != 0 else { throw Failure(line: line, reason: "a NUL byte: is this a text file?") }
                 if next == UInt8(ascii: "\n") { return .join }
                 return .byte(next, bare: false)
             case UInt8(ascii: "\n"):

@@ -24,6 +24,10 @@ import Testing
             ("A LOGINDISABLED", false, true, true, "A LOGINDISABLED"),
             ("A LOGINDISABLED", true, true, false, "A LOGINDISABLED STARTTLS"),
             ("A  B", false, false, false, "A  B"),
+            // To a String, each of these blanks is a part of the character beside it.
+            ("\u{600} STARTTLS", false, false, false, "\u{600}"),
+            ("\u{600} STARTTLS", true, false, false, "\u{600} STARTTLS"),
+            ("STARTTLS \u{301}", false, false, false, "\u{301}"),
         ] as [(String, Bool, Bool, Bool, String)])
     func imap4(option: String, offersTLS: Bool, loginDisabled: Bool, managesLogin: Bool, expected: String) {
         #expect(Capabilities.imap4(option, state(offersTLS, loginDisabled, managesLogin)) == expected)

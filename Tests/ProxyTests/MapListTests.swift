@@ -91,7 +91,7 @@ struct MapListTests {
         ("mysql", "localhost::db:t:u:geheim", "localhost::db:t:u:***"),
         ("mysql", "::1:3306:db:t:u:geheim", "***"), ("mysql", "fe80::1:3306:db:t:u:geheim", "***"),
         ("mysql", "2001:db8::1:3306:db:t:u:geheim", "***"), ("mysql", "h:3306:db:t:u:a:s:u:p:geheim", "***"),
-        ("mysql", "h:3306:db:password=geheim", "***"), ("mysql", "[::1:3306:db:t:u:geheim", "[::1:3306:db:t:u:geheim"),
+        ("mysql", "h:3306:db:password=geheim", "***"), ("mysql", "[::1:3306:db:t:u:geheim", "***"),
         (
             "postgres", "host=db user=u password=geheim dbname='a b'",
             "host=db user=u password=*** dbname='a b'"
@@ -130,6 +130,9 @@ struct MapListTests {
         ("ldap", "ldap://h/????xbindpw=geheim", "***"), ("ldap", "ldap://u:geheim@h/", "***"),
         ("ldap", "ldap://h/?x-bindpw=geheim", "***"), ("ldap", "geheim", "***"),
         ("ldap", "ldap://h/????x-bindpw=ge?heim", "***"),
+        // To the database's library, the value of user is all up to the next blank.
+        ("postgres", "host=h user= password=geheim dbname=d", "***"),
+        ("postgres", "host=h dbname=x=y", "host=h dbname=x=y"),
     ]
 
     @Test(arguments: shown)

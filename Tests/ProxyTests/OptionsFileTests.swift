@@ -84,6 +84,7 @@ import Testing
             "/c.conf:4: option strip_domain: there is no state \"x\": write servername_lookup, local_authentication, remote_login or all"
         ),
         ("a\0b c\n", "/c.conf:1: a NUL byte: is this a text file?"),
+        ("ok_line a\\\0b\n", "/c.conf:1: a NUL byte: is this a text file?"),
         ("ok_line 'a\nb\n", "/c.conf:3: a quote is opened and never closed"),
         (
             "protocol SMTP\n",

@@ -19,7 +19,7 @@ enum Capabilities {
 
     /// `--imap_capability`, words between single blanks.
     static func imap4(_ option: String, _ state: State) -> String {
-        var words = option.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+        var words = split(option, at: " ")
         if state.offersTLS {
             if !words.contains(where: { $0.uppercased() == "STARTTLS" }) { words.append("STARTTLS") }
         } else {
@@ -53,6 +53,7 @@ enum Capabilities {
         return items
     }
 
+    /// By bytes, as clients do: to a String, a blank and the accent behind it are one character and no blank.
     private static func split(_ text: String, at delimiter: String) -> [String] {
         let bytes = Array(text.utf8)
         let mark = Array(delimiter.utf8)

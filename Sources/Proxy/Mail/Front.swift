@@ -96,6 +96,7 @@ final class Front {
 
     /// Lets the time pass that every refusal takes.
     func pause() async {
+        guard pauseLength > 0 else { return }
         await stream.channel.thread.sleep(pauseLength)
     }
 }

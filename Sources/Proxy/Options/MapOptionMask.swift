@@ -76,6 +76,8 @@ enum MapOptionMask {
             if letter == "[" || letter == "]" { isBracketed = letter == "[" }
             return letter != ":" || isBracketed
         }
+        // A bracket that is not closed would take all fields for hosts.
+        guard !isBracketed else { return nil }
         var fields = text[hosts.endIndex...].split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         fields[0] = String(hosts)
         guard fields.count > 5 else { return text.contains("=") && mentionsSecret(text) ? nil : text }
@@ -115,6 +117,8 @@ enum MapOptionMask {
             shown += key + "=" + rest.prefix { $0.isWhitespace }
             rest = rest.drop { $0.isWhitespace }
             guard let value = takeValue(&rest) else { return nil }
+            // Behind a key without a value, the next pair is the value: not what its writer meant.
+            guard !(value.contains("=") && mentionsSecret(value)) || mentionsSecret(name) else { return nil }
             shown += mentionsSecret(name) && name != "passfile" ? mark : value
         }
     }
