@@ -329,14 +329,19 @@ void linux_crash_prepare(const char *version) {
 
 void linux_crash_thread(void) {
     if (!program.prepared) return;
-    void *memory = mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (memory == MAP_FAILED) return;
-    stack_t stack = {.ss_sp = memory, .ss_size = stack_size};
-    if (sigaltstack(&stack, NULL) != 0) {
-        munmap(memory, stack_size);
-        return;
+    stack_t present;
+    /* Sanitizers bring one and take it away again. */
+    if (sigaltstack(NULL, &present) == 0 && (present.ss_flags & SS_DISABLE)) {
+        void *memory =
+            mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        if (memory == MAP_FAILED) return;
+        stack_t stack = {.ss_sp = memory, .ss_size = stack_size};
+        if (sigaltstack(&stack, NULL) != 0) {
+            munmap(memory, stack_size);
+            return;
+        }
+        pthread_setspecific(stack_key, memory);
     }
-    pthread_setspecific(stack_key, memory);
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof crash_signals / sizeof *crash_signals; i++) sigaddset(&set, crash_signals[i]);
