@@ -50,7 +50,7 @@ public enum Perdition {
         case .serve(let options, let notes):
             if options.inetdMode { return try Inetd.run(options, directory: directory) }
             let plan = try Plan(options, notes: notes, recorder.snapshot)
-            return try Master.run(plan, Origin(arguments: arguments, directory: directory))
+            return try Master.run(plan, Launch(arguments: arguments, directory: directory))
         }
     }
 

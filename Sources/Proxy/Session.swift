@@ -229,33 +229,26 @@ final class Session: Visitor {
         repeat {
             attempt.host = place.host
             attempt.port = place.port ?? services.settings.outgoingPort
-            if let connected = await connect(place) { return connected }
+            let addresses: [SocketAddress]
+            do throws(Resolver.Failure) {
+                addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
+            } catch {
+                services.log.error("Real server \(error.reason) (client \(route))")
+                continue
+            }
+            for address in addresses {
+                do throws(ConnectError) {
+                    let channel = try await Channel.connect(
+                        to: address, on: client.channel.thread, within: patience(options.connectTimeout),
+                        speaksFirst: !options.sslMode.contains(.sslOutgoing))
+                    if options.tcpKeepalive { setKeepalive(channel.descriptor) }
+                    return (Stream(channel, patience: patience(options.serverTimeout)), address)
+                } catch {
+                    services.log.info("Real server \(address): \(explain(error)) (client \(route))")
+                }
+            }
         } while place.advance()
         throw .refused(.notConnected)
-    }
-
-    /// - Returns: nil where no address of this server can be reached.
-    private func connect(_ place: Destination) async -> (Stream, SocketAddress)? {
-        let addresses: [SocketAddress]
-        do throws(Resolver.Failure) {
-            addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
-        } catch {
-            services.log.error("Real server \(error.reason) (client \(route))")
-            return nil
-        }
-        for address in addresses {
-            let patience = patience(options.connectTimeout)
-            do throws(ConnectError) {
-                let channel = try await Channel.connect(
-                    to: address, on: client.channel.thread, within: patience,
-                    speaksFirst: !options.sslMode.contains(.sslOutgoing))
-                if options.tcpKeepalive { setKeepalive(channel.descriptor) }
-                return (Stream(channel, patience: self.patience(options.serverTimeout)), address)
-            } catch {
-                services.log.info("Real server \(address): \(Self.explain(error, patience)) (client \(route))")
-            }
-        }
-        return nil
     }
 
     /// Milliseconds a real server gets, never more than clients do; nil for no limit.
@@ -267,10 +260,10 @@ final class Session: Visitor {
 
     private var defaultPort: String { options.outgoingPort ?? String(options.protocolName.defaultPort) }
 
-    private static func explain(_ error: ConnectError, _ patience: UInt64?) -> String {
+    private func explain(_ error: ConnectError) -> String {
         switch error {
         case .refused(let reason): reason.description
-        case .timedOut: "no answer within \((patience ?? 0) / 1000) s"
+        case .timedOut: "no answer within \((patience(options.connectTimeout) ?? 0) / 1000) s"
         }
     }
 

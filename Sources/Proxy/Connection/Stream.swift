@@ -39,8 +39,9 @@ final class Stream {
     @exclusivity(unchecked) private var reader = LineReader()
     /// How long a line, a literal, an answer or a handshake may take as a whole, in milliseconds; nil for ever.
     @exclusivity(unchecked) var patience: UInt64?
-    /// When the line, literal or answer that is waited for was first asked for, on the loop's clock.
-    @exclusivity(unchecked) private var since: UInt64 = 0
+    /// When the line, literal or answer that is waited for was first asked for, on the loop's clock: its lower half,
+    /// which finds room behind `patience` in objects that live as long as sessions.
+    @exclusivity(unchecked) private var since: UInt32 = 0
     /// Told of every piece sent and received, for `--connection_logging`; nil otherwise.
     @exclusivity(unchecked) var transcript: ((_ sent: Bool, _ bytes: [UInt8]) -> Void)?
 
@@ -73,7 +74,7 @@ final class Stream {
     /// - Throws: `StreamError`; bytes that were sent in clear text behind the command that led here are an attack
     ///   (RFC 9051 section 11.1, CVE-2011-0411).
     func startTLS(_ connection: TLSConnection, as security: Security) async throws(StreamError) {
-        since = channel.thread.now
+        since = now
         guard waiting == 0 else { throw .failed("clear text was sent ahead of the TLS handshake") }
         while true {
             switch connection.handshake() {
@@ -142,7 +143,7 @@ final class Stream {
     /// The next line without its end.
     /// - Throws: `StreamError`.
     func line() async throws(StreamError) -> [UInt8] {
-        since = channel.thread.now
+        since = now
         while true {
             var whole = transcript == nil ? [] : reader.peekLine()
             defer { whole.wipe() }
@@ -159,7 +160,7 @@ final class Stream {
     /// Exactly so many bytes: a literal, whose size the caller has checked.
     /// - Throws: `StreamError`.
     func bytes(_ count: Int) async throws(StreamError) -> [UInt8] {
-        since = channel.thread.now
+        since = now
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
         while true {
@@ -174,7 +175,7 @@ final class Stream {
     /// Sends all of it.
     /// - Throws: `StreamError`.
     func send(_ bytes: [UInt8]) async throws(StreamError) {
-        since = channel.thread.now
+        since = now
         transcript?(true, bytes)
         var sent = 0
         while sent < bytes.count {
@@ -230,9 +231,11 @@ final class Stream {
         }
     }
 
+    private var now: UInt32 { UInt32(truncatingIfNeeded: channel.thread.now) }
+
     private func wait(forWriting: Bool) async throws(StreamError) {
         // A byte now and then buys no time.
-        let left = patience.map { $0 - min($0, channel.thread.now - min(since, channel.thread.now)) }
+        let left = patience.map { $0 - min($0, UInt64(now &- since)) }
         let wakeup =
             forWriting ? await channel.waitWritable(within: left) : await channel.waitReadable(within: left)
         switch wakeup {

@@ -47,16 +47,16 @@ final class Generation {
     /// The worker.
     private(set) lazy var worker = makeWorker()
     private let saved: Parcel?
-    private let origin: Origin
+    private let launch: Launch
     private let errors: ErrorPipe?
 
     /// One whose worker is to be started.
     init(
-        _ plan: Plan, _ origin: Origin, listeners: [Int32], maps: [Map], authenticator: Attendant?, errors: ErrorPipe?
+        _ plan: Plan, _ launch: Launch, listeners: [Int32], maps: [Map], authenticator: Attendant?, errors: ErrorPipe?
     ) throws(Errno) {
         configuration = plan.configuration
         patience = MapService.patience(plan.options)
-        self.origin = origin
+        self.launch = launch
         self.listeners = listeners
         self.maps = maps
         self.authenticator = authenticator
@@ -102,10 +102,10 @@ final class Generation {
         var orders = Worker.Orders(listeners: listeners.count)
         orders.mapSockets = maps.map(\.socket)
         orders.authSocket = authenticator?.socket.path
-        orders.detached = origin.isDetached
+        orders.detached = launch.isDetached
         orders.isFirst = isFirst
         // What the master is, whatever the file has become: only a reload takes another program, and takes it for both.
-        var program = ChildProcess.Program(path: Origin.ownImage, arguments: origin.shownArguments)
+        var program = ChildProcess.Program(path: Launch.ownImage, arguments: launch.shownArguments)
         program.descriptors = listeners
         func add(_ descriptor: Int32?, _ flag: WritableKeyPath<Worker.Orders, Bool>, isOurs: Bool) {
             guard let descriptor else { return }
@@ -114,28 +114,28 @@ final class Generation {
             if !isOurs { program.closesAfterStart.append(descriptor) }
         }
         add(reports.write, \.reports, isOurs: true)
-        add(origin.passphrase.flatMap { KeyPassphrase.descriptor($0) }, \.hasPassphrase, isOurs: false)
+        add(launch.passphrase.flatMap { KeyPassphrase.descriptor($0) }, \.hasPassphrase, isOurs: false)
         add(watch?.write, \.watchesMaps, isOurs: true)
-        add(try? Worker.Brief(configuration, origin.tickets).packed.descriptor(), \.hasBrief, isOurs: false)
+        add(try? Worker.Brief(configuration, launch.tickets).packed.descriptor(), \.hasBrief, isOurs: false)
         add(worker.errors?.writing, \.hasErrors, isOurs: true)
         // The worker takes the pipe by itself, when nobody reads the other any more.
         program.standardError = isFirst ? STDERR_FILENO : nil
         program.environment =
             ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Takeover.variable]) + orders.environment
-        program.directory = origin.directory
+        program.directory = launch.directory
         return program
     }
 
     // MARK: Over a reload
 
     /// One whose worker may run already; nil where the parcel holds something else.
-    init?(_ parcel: Parcel, _ origin: Origin, attendants: [Attendant]) {
+    init?(_ parcel: Parcel, _ launch: Launch, attendants: [Attendant]) {
         guard let configuration = parcel.parcels("configuration").first, let worker = parcel.parcels("worker").first,
             let reading: Int32 = parcel.number("reports.read"), let writing: Int32 = parcel.number("reports.write")
         else { return nil }
         reports = (reading, writing)
         self.configuration = ConfigurationSnapshot(configuration)
-        self.origin = origin
+        self.launch = launch
         saved = worker
         errors = nil
         patience = parcel.number("patience") ?? 3000

@@ -20,7 +20,7 @@ extension Master {
 
     /// A generation for a plan, with its programs: those among `attendants` that do, and new ones, which are added.
     static func makeGeneration(
-        _ plan: Plan, _ origin: Origin, _ listeners: [Int32], among attendants: inout [Attendant]
+        _ plan: Plan, _ launch: Launch, _ listeners: [Int32], among attendants: inout [Attendant]
     ) throws(Failure) -> Generation {
         var maps: [Generation.Map] = []
         for (number, map) in plan.maps.enumerated() {
@@ -28,7 +28,7 @@ extension Master {
             case .running(let socket): maps.append(.foreign(socket: socket))
             case .program(let path):
                 let program = ServiceSocket.provider(
-                    path, plan.options, mapOptions: map.options, directory: origin.directory, identity: plan.identity)
+                    path, plan.options, mapOptions: map.options, directory: launch.directory, identity: plan.identity)
                 let file = path.split(separator: "/").last.map(String.init) ?? path
                 let name = plan.maps.count > 1 ? "\(file) (map \(number + 1))" : file
                 // Two equal maps are two processes.
@@ -45,7 +45,7 @@ extension Master {
         let errors = try makeErrors(plan)
         return try wrap { () throws(Errno) in
             try Generation(
-                plan, origin, listeners: listeners, maps: maps, authenticator: helper, errors: errors)
+                plan, launch, listeners: listeners, maps: maps, authenticator: helper, errors: errors)
         }
     }
 
@@ -86,7 +86,7 @@ extension Master {
             var pidFile: PidFile?
             if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
             do throws(Failure) {
-                let generation = try Self.makeGeneration(plan, origin, listeners, among: &attendants)
+                let generation = try Self.makeGeneration(plan, launch, listeners, among: &attendants)
                 let now = LoopThread.clock()
                 candidate = Candidate(
                     generation: generation, plan: plan, log: sink, pidFile: pidFile,

@@ -53,13 +53,13 @@ extension Master {
             defer { close(file) }
             let output = try Generation.pipe()
             defer { close(output.write) }
-            var program = ChildProcess.Program(path: origin.executable, arguments: origin.shownArguments)
+            var program = ChildProcess.Program(path: launch.executable, arguments: launch.shownArguments)
             let names: Set = [Takeover.variable, Worker.roleVariable, "LISTEN_PID", "LISTEN_FDS"]
             program.environment =
                 ChildProcess.environment(without: names) + [Takeover.Order.check(3).environment]
             program.descriptors = [file]
             program.standardError = output.write
-            program.directory = origin.directory
+            program.directory = launch.directory
             do {
                 let pid = try ChildProcess.start(program)
                 let deadline = LoopThread.clock() + Self.startPatience
@@ -83,19 +83,19 @@ extension Master {
         guard status == 0 else {
             let how = Charge.end(status)
             let words = rehearsal.text
-            return refuse(words.isEmpty || status & 0x7f != 0 ? "\(origin.executable) \(how) \(words)" : words)
+            return refuse(words.isEmpty || status & 0x7f != 0 ? "\(launch.executable) \(how) \(words)" : words)
         }
         let fault = Takeover.become(
-            origin.executable, arguments: origin.shownArguments, parcel: packed, keeping: descriptors)
+            launch.executable, arguments: launch.shownArguments, parcel: packed, keeping: descriptors)
         refuse(fault)
     }
 
     /// The other side of `beginReload`: throws where nothing would come of it.
     static func rehearse(_ parcel: Parcel?) throws(Failure) -> Int32 {
-        guard let parcel, let origin = parcel.parcels("origin").first.flatMap({ Origin($0) }),
+        guard let parcel, let launch = parcel.parcels("launch").first.flatMap({ Launch($0) }),
             !parcel.parcels("current").isEmpty
         else { throw Failure("the program that runs is too different from the one that is installed: start it again") }
-        try Plan(origin).checkFiles(origin)
+        try Plan(launch).checkFiles(launch)
         return 0
     }
 
@@ -104,31 +104,31 @@ extension Master {
     /// Goes on as the program that runs already, and starts the worker that is to serve from now on.
     /// - Returns: the exit status.
     static func takeOver(_ parcel: Parcel?) throws(Failure) -> Int32 {
-        guard let parcel, let origin = parcel.parcels("origin").first.flatMap({ Origin($0) }) else {
+        guard let parcel, let launch = parcel.parcels("launch").first.flatMap({ Launch($0) }) else {
             throw Failure("nothing to take over")
         }
         let signals = try wrap { () throws(SignalFailure) in try watchSignals() }
         let attendants = parcel.parcels("attendant").compactMap { Attendant($0) }
         guard
-            let current = parcel.parcels("current").first.flatMap({ Generation($0, origin, attendants: attendants) })
+            let current = parcel.parcels("current").first.flatMap({ Generation($0, launch, attendants: attendants) })
         else { throw Failure("nothing to take over") }
         var wanted: Plan?
         var fault: Failure?
-        do throws(Failure) { wanted = try Plan(origin) } catch { fault = error }
+        do throws(Failure) { wanted = try Plan(launch) } catch { fault = error }
         // Nothing may fail from here on: everybody who is served would lose his session.
-        let options = presentOptions(parcel, origin, current, wanted)
+        let options = presentOptions(parcel, launch, current, wanted)
         let identity = geteuid() == 0 ? try? Identity(user: options.username, group: options.group) : nil
         let master = Master(
-            origin, options, identity: identity, sink: openLog(options, identity), current: current,
+            launch, options, identity: identity, sink: openLog(options, identity), current: current,
             attendants: attendants)
-        master.leaving = parcel.parcels("leaving").compactMap { Generation($0, origin, attendants: attendants) }
+        master.leaving = parcel.parcels("leaving").compactMap { Generation($0, launch, attendants: attendants) }
         master.pidFile = parcel.text("pidfile").map { PidFile(ownAt: $0) }
         master.isReloadDue = parcel.text("again") != nil
         for descriptor in master.descriptors { _ = linux_fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         // Signals of children that ended meanwhile are still to come, but for those of one that hid the other.
         master.reap()
         if let wanted {
-            let isOther = parcel.text("mark") != fileMark(Origin.ownImage)
+            let isOther = parcel.text("mark") != fileMark(Launch.ownImage)
             let from = parcel.text("version") ?? "?"
             master.raise(wanted, note: isOther ? " with another program (\(from) to \(Version.text))" : "")
         } else {
@@ -139,9 +139,9 @@ extension Master {
 
     /// What is in force; what is wanted, or next to nothing, where this program does not understand that any more.
     private static func presentOptions(
-        _ parcel: Parcel, _ origin: Origin, _ current: Generation, _ wanted: Plan?
+        _ parcel: Parcel, _ launch: Launch, _ current: Generation, _ wanted: Plan?
     ) -> Options {
-        if let present = try? Plan.read(origin, files: current.configuration.files) { return present.0 }
+        if let present = try? Plan.read(launch, files: current.configuration.files) { return present.0 }
         if let wanted { return wanted.options }
         var options = Options()
         options.programName = parcel.text("name") ?? options.programName
@@ -162,10 +162,10 @@ extension Master {
     private var packed: Parcel {
         var parcel = Parcel()
         parcel.add("version", Version.text)
-        parcel.add("mark", fileMark(Origin.ownImage))
+        parcel.add("mark", fileMark(Launch.ownImage))
         parcel.add("name", options.programName)
         parcel.add("log", options.logFacility)
-        parcel.add("origin", origin.packed)
+        parcel.add("launch", launch.packed)
         for attendant in attendants { parcel.add("attendant", attendant.packed) }
         parcel.add("current", current.packed(attendants: attendants))
         for generation in leaving { parcel.add("leaving", generation.packed(attendants: attendants)) }

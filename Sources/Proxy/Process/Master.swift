@@ -15,7 +15,7 @@ final class Master {
     /// Milliseconds between two looks at what workers say.
     static let reportInterval: UInt64 = 20
 
-    let origin: Origin
+    let launch: Launch
     /// What is in force.
     var options: Options
     var identity: Identity?
@@ -53,10 +53,10 @@ final class Master {
     }
 
     init(
-        _ origin: Origin, _ options: Options, identity: Identity?, sink: LogSink, current: Generation,
+        _ launch: Launch, _ options: Options, identity: Identity?, sink: LogSink, current: Generation,
         attendants: [Attendant]
     ) {
-        self.origin = origin
+        self.launch = launch
         self.options = options
         self.identity = identity
         self.sink = sink
@@ -69,12 +69,12 @@ final class Master {
 
     /// Starts everything, goes into the background where that is wanted, and serves until a signal ends it.
     /// - Returns: the exit status.
-    static func run(_ plan: Plan, _ origin: Origin) throws(Failure) -> Int32 {
+    static func run(_ plan: Plan, _ launch: Launch) throws(Failure) -> Int32 {
         let options = plan.options
-        var origin = origin
+        var launch = launch
         // Ahead of everything that takes a descriptor's number, and while a terminal can still end the program.
         do throws(TLSError) {
-            origin.passphrase = try KeyPassphrase.read(options)
+            launch.passphrase = try KeyPassphrase.read(options)
         } catch {
             throw Failure("\(options.programName): \(error)")
         }
@@ -90,24 +90,24 @@ final class Master {
             sink?.write(.error, "Fatal error listening for connections.Exiting. \(error)")
             throw Failure(error)
         }
-        guard !options.staysInForeground else { return try start(plan, origin, listeners) {} }
+        guard !options.staysInForeground else { return try start(plan, launch, listeners) {} }
         let background: Background
         do throws(DaemonError) {
             background = try Background.enter()
         } catch {
             throw Failure(error)
         }
-        origin.isDetached = true
+        launch.isDetached = true
         // Only called once, but the compiler cannot know that.
         var waiting: Background? = consume background
-        return try start(plan, origin, listeners) {
+        return try start(plan, launch, listeners) {
             if let background = waiting.take() { background.ready() }
         }
     }
 
     /// - Parameter ready: called when the program serves.
     private static func start(
-        _ plan: Plan, _ origin: Origin, _ listeners: [Int32], ready: () -> Void
+        _ plan: Plan, _ launch: Launch, _ listeners: [Int32], ready: () -> Void
     ) throws(Failure) -> Int32 {
         let options = plan.options
         let sink = try openLog(plan)
@@ -122,12 +122,12 @@ final class Master {
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
         var attendants: [Attendant] = []
         do throws(Failure) {
-            let generation = try makeGeneration(plan, origin, listeners, among: &attendants)
+            let generation = try makeGeneration(plan, launch, listeners, among: &attendants)
             try startFirst(generation, options)
             // Providers start after the terminal is let go of: what they say at their start belongs into the log.
             ready()
             let master = Master(
-                origin, options, identity: plan.identity, sink: sink, current: generation, attendants: attendants)
+                launch, options, identity: plan.identity, sink: sink, current: generation, attendants: attendants)
             master.pidFile = pidFile
             return master.serve(signals)
         } catch {
@@ -349,7 +349,7 @@ final class Master {
     /// Where providers of short names are: what the option says, else libexec beside our own directory, else that.
     static func providerDirectories(_ options: Options) -> [String] {
         if let directory = options.mapProviderDir { return [directory] }
-        let own = Origin.ownPath().split(separator: "/").dropLast()
+        let own = Launch.ownPath().split(separator: "/").dropLast()
         return [
             "/" + (own.dropLast() + ["libexec", "perdition"]).joined(separator: "/"), "/" + own.joined(separator: "/"),
         ]

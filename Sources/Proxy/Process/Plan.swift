@@ -41,19 +41,19 @@ struct Plan {
 
     /// Reads the options again.
     /// - Parameter files: where the configuration file is.
-    init(_ origin: Origin, files: OptionFiles = .system) throws(Master.Failure) {
-        let (options, notes, configuration) = try Self.read(origin, files: files)
+    init(_ launch: Launch, files: OptionFiles = .system) throws(Master.Failure) {
+        let (options, notes, configuration) = try Self.read(launch, files: files)
         try self.init(options, notes: notes, configuration)
     }
 
     /// The options alone, without a look at what they name.
     static func read(
-        _ origin: Origin, files: OptionFiles
+        _ launch: Launch, files: OptionFiles
     ) throws(Master.Failure) -> (Options, notes: [String], ConfigurationSnapshot) {
         let recorder = ConfigurationRecorder()
         let invocation = try Master.wrap { () throws(OptionError) in
             try Options.parse(
-                arguments: origin.arguments, directory: origin.directory, files: recorder.watching(files))
+                arguments: launch.arguments, directory: launch.directory, files: recorder.watching(files))
         }
         guard case .serve(let options, let notes) = invocation else { throw Master.Failure("nothing to serve") }
         guard !options.inetdMode else {
@@ -63,19 +63,19 @@ struct Plan {
     }
 
     /// Does what a worker will do with keys and certificates, and nothing that lasts.
-    func checkFiles(_ origin: Origin) throws(Master.Failure) {
+    func checkFiles(_ launch: Launch) throws(Master.Failure) {
         let destination = try Master.wrap { () throws(DaemonError) in try LogDestination(options.logFacility) }
         _ = try Master.wrap { () throws(DaemonError) in
             try LogSink(destination, name: options.programName, owner: identity)
         }
-        guard origin.passphrase != nil || !KeyPassphrase.isNeeded(options) else {
+        guard launch.passphrase != nil || !KeyPassphrase.isNeeded(options) else {
             throw Master.Failure(
                 """
                 --ssl_key_file \(options.sslKeyFile): the key is encrypted, and no passphrase was read when the program \
                 was started: start it again, or use --ssl_passphrase_file
                 """)
         }
-        let passphrase = origin.passphrase.flatMap { KeyPassphrase.descriptor($0) }
+        let passphrase = launch.passphrase.flatMap { KeyPassphrase.descriptor($0) }
         defer { if let passphrase { close(passphrase) } }
         _ = try Master.wrap { () throws(TLSError) in try TLSContexts(options, passphrase: passphrase) }
     }

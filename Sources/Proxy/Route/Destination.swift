@@ -1,6 +1,6 @@
 /// Where a user's mail is: what a popmap entry, `--outgoing_server` or the user said.
 struct Destination: Equatable {
-    /// Most servers one popmap entry may name: each may take `--connect_timeout`.
+    /// Most servers one popmap entry may name, or one login may try: each may take `--connect_timeout`.
     static let serverLimit = 8
 
     /// Name or address of the real server, without brackets.
@@ -10,12 +10,12 @@ struct Destination: Equatable {
     /// The name the popmap gives the user there, for `--username_from_database`.
     var user: [UInt8]?
     /// Where to go, in order, when no connection comes about.
-    var others: ArraySlice<ServerAddress> = []
+    var others: [ServerAddress] = []
     /// Whether it rests on what a map said before, as it cannot be asked now.
     var isOld = false
 
     /// A destination from its parts.
-    init(host: String, port: String? = nil, user: [UInt8]? = nil, others: ArraySlice<ServerAddress> = []) {
+    init(host: String, port: String? = nil, user: [UInt8]? = nil, others: [ServerAddress] = []) {
         self.host = host
         self.port = port
         self.user = user
@@ -43,13 +43,14 @@ struct Destination: Equatable {
             servers.append(server)
         }
         guard let first = servers.first else { return nil }
-        (host, port, others) = (first.host, first.port, servers.dropFirst())
+        (host, port, others) = (first.host, first.port, Array(servers.dropFirst()))
     }
 
     /// Goes on to the next server.
     /// - Returns: false where there is none.
     mutating func advance() -> Bool {
-        guard let next = others.popFirst() else { return false }
+        guard !others.isEmpty else { return false }
+        let next = others.removeFirst()
         (host, port) = (next.host, next.port)
         return true
     }

@@ -24,45 +24,41 @@ struct LookupMap {
     /// Told once a minute that old answers are in use; nil for nobody.
     var notice: Notice?
 
-    /// Asks the map, or what is known of it where that is in order.
-    func answer(_ key: [UInt8]) async -> Reply {
-        guard let memory else {
-            switch await client.lookUp(key) {
-            case .found(let value): return .found(value, isOld: false)
-            case .notFound: return .absent(isOld: false, doubt: nil)
-            case .temporary(let reason), .permanent(let reason): return .unavailable(labelled(reason))
-            }
-        }
-        if let known = known(key, memory, LoopThread.clock()) { return known }
-        let epoch = memory.epoch
-        let answer = await client.lookUp(key)
+    /// What serves without asking; nil where the map is to be asked.
+    func known(_ key: [UInt8]) -> Reply? {
+        guard let memory else { return nil }
+        let isTroubled = memory.isTroubled
+        guard isTroubled || memory.policy.fresh > 0, let kept = memory.recall(key) else { return nil }
         let now = LoopThread.clock()
+        if memory.policy.isFresh(kept, now) {
+            return kept.value.map { .found($0, isOld: false) } ?? .absent(isOld: false, doubt: nil)
+        }
+        guard isTroubled, memory.policy.isUsable(kept, now), !memory.mayProbe(now) else { return nil }
+        return old(kept, memory, memory.lastFailure, now)
+    }
+
+    /// What comes of the map's answer, which is remembered.
+    ///
+    /// Apart from the asking, so that no login needs the memory of one more suspended function.
+    /// - Parameter epoch: that of the memory when the map was asked.
+    func reply(to key: [UInt8], _ answer: Answer, epoch: Int) -> Reply {
         switch answer {
         case .found(let value):
-            memory.keep(value, for: key, now: now, epoch: epoch)
+            memory?.keep(value, for: key, now: LoopThread.clock(), epoch: epoch)
             return .found(value, isOld: false)
         case .notFound:
-            memory.keep(nil, for: key, now: now, epoch: epoch)
+            memory?.keep(nil, for: key, now: LoopThread.clock(), epoch: epoch)
             return .absent(isOld: false, doubt: nil)
         case .permanent(let reason): return .unavailable(labelled(reason))
         case .temporary(let reason):
+            guard let memory else { return .unavailable(labelled(reason)) }
+            let now = LoopThread.clock()
             memory.failed(reason, now: now)
             guard let kept = memory.recall(key), memory.policy.isUsable(kept, now) else {
                 return .unavailable(labelled(reason))
             }
             return old(kept, memory, reason, now)
         }
-    }
-
-    /// What serves without asking.
-    private func known(_ key: [UInt8], _ memory: MapMemory, _ now: UInt64) -> Reply? {
-        let isTroubled = memory.isTroubled
-        guard isTroubled || memory.policy.fresh > 0, let kept = memory.recall(key) else { return nil }
-        if memory.policy.isFresh(kept, now) {
-            return kept.value.map { .found($0, isOld: false) } ?? .absent(isOld: false, doubt: nil)
-        }
-        guard isTroubled, memory.policy.isUsable(kept, now), !memory.mayProbe(now) else { return nil }
-        return old(kept, memory, memory.lastFailure, now)
     }
 
     private func old(_ kept: AnswerTable.Kept, _ memory: MapMemory, _ reason: String, _ now: UInt64) -> Reply {

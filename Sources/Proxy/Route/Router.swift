@@ -17,8 +17,8 @@ final class Router {
     private let delimiter: [UInt8]
     private let queryKeys: [QueryKey]
     private let maps: [LookupMap]
-    /// `--outgoing_server` twice over, so that the servers behind any of them are one piece of it.
-    private let circle: [ServerAddress]
+    /// What is tried behind each of `--outgoing_server`.
+    private let followers: [[ServerAddress]]
     /// Which of `--outgoing_server` comes next.
     private var turn: Int
 
@@ -30,7 +30,11 @@ final class Router {
         self.options = options
         self.maps = maps
         self.turn = turn
-        circle = options.outgoingServer + options.outgoingServer
+        let servers = options.outgoingServer
+        let others = min(servers.count, Destination.serverLimit) - 1
+        followers = servers.indices.map { first in
+            others < 1 ? [] : (1...others).map { servers[(first + $0) % servers.count] }
+        }
         delimiter = Array(options.domainDelimiter.utf8)
         queryKeys = options.queryKey.compactMap { QueryKey($0) }
     }
@@ -70,7 +74,14 @@ final class Router {
         var doubt: String?
         for key in keys {
             for map in maps {
-                switch await map.answer(key) {
+                let reply: LookupMap.Reply
+                if let known = map.known(key) {
+                    reply = known
+                } else {
+                    let epoch = map.memory?.epoch ?? 0
+                    reply = map.reply(to: key, await map.client.lookUp(key), epoch: epoch)
+                }
+                switch reply {
                 case .found(let value, let old):
                     guard var place = Destination(value: value, delimiter: delimiter) else {
                         return .unavailable("the popmap's entry \"\(Printable.text(value))\" names no host")
@@ -103,9 +114,7 @@ final class Router {
         guard count > 0 else { return .none(name: name) }
         let index = turn % count
         turn &+= 1
-        let server = circle[index]
-        return .found(
-            Destination(host: server.host, port: server.port, others: circle[(index + 1)..<(index + count)]), name: name
-        )
+        let server = options.outgoingServer[index]
+        return .found(Destination(host: server.host, port: server.port, others: followers[index]), name: name)
     }
 }

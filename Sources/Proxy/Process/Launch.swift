@@ -4,7 +4,7 @@ import Glibc
 import TLS
 
 /// What the program was started with and keeps over every reload.
-struct Origin {
+struct Launch {
     /// The command line, with the secrets in it.
     var arguments: [String]
     /// Where relative paths begin.
