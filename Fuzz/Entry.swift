@@ -5,6 +5,7 @@ typealias Target = @Sendable ([UInt8]) -> Void
 
 /// The targets by name; Scripts/fuzz reads the names from these lines.
 let targets: [String: Target] = [
+    "answers": answers,
     "authentication": authentication,
     "capabilities": capabilities,
     "certificate": certificate,
@@ -22,6 +23,8 @@ let targets: [String: Target] = [
     "map-options": mapOptions,
     "names": names,
     "netstring": netstring,
+    "network": network,
+    "parcel": parcel,
     "pop3-client": pop3Client,
     "pop3-server": pop3Server,
     "popmap": popmap,

@@ -1,5 +1,7 @@
 @testable import Authentication
+@testable import Daemon
 @testable import Lookup
+@testable import Proxy
 
 /// Netstrings, in pieces and in one.
 @Sendable func netstring(_ bytes: [UInt8]) {
@@ -62,6 +64,58 @@ private func read(_ pieces: [[UInt8]], limit: Int) -> Read {
         let once = again(made)
         check(again(once) == once, "an answer is read as it was written")
     }
+}
+
+/// The last answers of a map, against a dictionary that forgets nothing.
+@Sendable func answers(_ bytes: [UInt8]) {
+    var input = Input(bytes)
+    let capacity = Int(input.byte()) & 15
+    var table = AnswerTable(capacity: capacity)
+    var model: [[UInt8]: AnswerTable.Kept] = [:]
+    var time: UInt64 = 0
+    while !input.isEmpty {
+        let operation = input.byte()
+        let key = [operation >> 3]
+        switch operation & 7 {
+        case 0...3:
+            time += 1
+            let kept = AnswerTable.Kept(value: operation & 1 == 0 ? key : nil, time: time)
+            table.keep(kept, for: key)
+            model[key] = kept
+            check(capacity == 0 || table.find(key) == kept, "what came last is there")
+        case 4:
+            table.remove(key)
+            model[key] = nil
+            check(table.find(key) == nil, "what was forgotten is not")
+        case 5 where operation >> 3 == 31:
+            table.removeAll()
+            model = [:]
+        default:
+            if let kept = table.find(key) { check(model[key] == kept, "an answer is the last one") }
+        }
+        check(table.count <= min(capacity, model.count), "no more answers than there is room")
+    }
+}
+
+/// What one process hands on to another.
+@Sendable func parcel(_ bytes: [UInt8]) {
+    if let read = Parcel(bytes) {
+        check(read.bytes.count <= bytes.count * 3, "a parcel is what was given")
+        check(Parcel(read.bytes) == read, "a parcel is read as it was written")
+        for name in ["a", "file", "path"] {
+            check(read.parcels(name).count <= read.texts(name).count, "a parcel in a parcel is a value")
+            check(read.numbers(name, as: Int32.self).count <= read.texts(name).count, "a number is a value")
+        }
+    }
+    var input = Input(bytes)
+    var made = Parcel()
+    var values: [[UInt8]] = []
+    while !input.isEmpty {
+        values.append(input.piece())
+        made.add("value", values[values.count - 1])
+    }
+    check(made.texts("value") == values.map { String(decoding: $0, as: UTF8.self) }, "values in their order")
+    check(Parcel(made.bytes) == made, "a parcel is read as it was written")
 }
 
 private func again(_ answer: Answer) -> Answer {

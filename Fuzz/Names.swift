@@ -8,13 +8,24 @@ import Loop
     var input = Input(bytes)
     let delimiter = input.piece()
     let value = input.rest
-    if let place = Destination(value: value, delimiter: delimiter) {
-        let (host, port) = (Array(place.host.utf8), place.port.map { Array($0.utf8) })
-        check(!host.isEmpty && host.allSatisfy { $0 > 0x20 && $0 < 0x7f }, "a host is printable")
-        check(port?.isEmpty != true && port?.allSatisfy { $0 > 0x20 && $0 < 0x7f } != false, "a port is printable")
-        check(host.count + (port?.count ?? 0) + (place.user?.count ?? 0) <= value.count, "a part of the value")
+    for alone in [false, true] {
+        guard let place = Destination(value: value, delimiter: delimiter, alone: alone) else { continue }
+        let servers = [ServerAddress(host: place.host, port: place.port)] + place.others
+        check(servers.count <= (alone ? 1 : Destination.serverLimit), "a bounded list")
+        var size = place.user?.count ?? 0
+        for server in servers {
+            let (host, port) = (Array(server.host.utf8), server.port.map { Array($0.utf8) })
+            check(!host.isEmpty && host.allSatisfy { $0 > 0x20 && $0 < 0x7f }, "a host is printable")
+            check(port?.isEmpty != true && port?.allSatisfy { $0 > 0x20 && $0 < 0x7f } != false, "a port is printable")
+            size += host.count + (port?.count ?? 0)
+            checkAgain(server)
+        }
+        check(size <= value.count, "servers are a part of the value")
         check(delimiter.isEmpty == false || place.user == nil, "no name without a delimiter")
-        checkAgain(ServerAddress(host: place.host, port: place.port))
+        var visited = 1
+        var next = place
+        while next.advance() { visited += 1 }
+        check(visited == servers.count, "each server has its turn")
     }
     if let address = ServerAddress(bytes: value) { checkAgain(address) }
 }
@@ -74,4 +85,39 @@ private func checkAgain(_ address: ServerAddress) {
     }
     if let shown = peer.indication { check(shown.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }, "a name for the hello") }
     check(!CertificateNames(names: []).match(peer), "no name matches nothing")
+}
+
+/// Ranges of addresses, beside one address.
+@Sendable func network(_ bytes: [UInt8]) {
+    var input = Input(bytes)
+    let text = input.text()
+    let isV6 = input.byte() & 1 != 0
+    let number = (input.rest + [UInt8](repeating: 0, count: 16)).prefix(isV6 ? 16 : 4)
+    let host =
+        isV6
+        ? stride(from: 0, to: 16, by: 2).map { String(Int(number[$0]) << 8 | Int(number[$0 + 1]), radix: 16) }
+            .joined(separator: ":")
+        : number.map(String.init).joined(separator: ".")
+    guard let address = SocketAddress(host: host, port: 143) else { fatalError("property broken: an address is one") }
+    guard let alone = Network(address.host) else { fatalError("property broken: an address is a network") }
+    check(alone.contains(address), "an address is in its own network")
+    guard let network = Network(text) else { return }
+    check(Network(network.description) == network, "a network is read as it is written")
+    let parts = text.split(separator: "/")
+    guard let start = SocketAddress(host: String(parts[0]), port: 0) else {
+        fatalError("property broken: a network begins with an address")
+    }
+    check(network.contains(start), "a network has its first address")
+    let length = parts.count == 2 ? Int(parts[1]) ?? -1 : start.kind == .v6 ? 128 : 32
+    guard start.kind == address.kind else { return check(!network.contains(address), "another family is elsewhere") }
+    let (mine, first) = (bits(address), bits(start))
+    check(network.contains(address) == (mine.prefix(length) == first.prefix(length)), "as many bits as it says")
+    check(!first.dropFirst(length).contains(true), "no bits beyond")
+}
+
+/// The bits of an address, the first one first.
+private func bits(_ address: SocketAddress) -> [Bool] {
+    let (high, low) = address.number
+    let all = [high, low].flatMap { number in (0..<64).map { number >> (63 - UInt64($0)) & 1 == 1 } }
+    return Array(address.kind == .v6 ? all[...] : all[96...])
 }
