@@ -20,7 +20,8 @@ import Testing
         }
 
         func client(_ options: [String] = []) throws -> String {
-            try SClient.run(proxy.port, authority: authority.root.get(), ["-ign_eof"] + options, lines: ["a LOGOUT"]).output
+            try SClient.run(proxy.port, authority: authority.root.get(), ["-ign_eof"] + options, lines: ["a LOGOUT"])
+                .output
         }
     }
 
@@ -110,7 +111,8 @@ import Testing
         // Who has another secret has other keys.
         let other = try Stand { _ in lines }
         let output = try SClient.run(
-            other.proxy.port, authority: stand.authority.root.get(), ["-ign_eof", version, "-sess_in", file], lines: ["a LOGOUT"]
+            other.proxy.port, authority: stand.authority.root.get(), ["-ign_eof", version, "-sess_in", file],
+            lines: ["a LOGOUT"]
         ).output
         #expect(output.contains("New, TLSv1"))
     }
