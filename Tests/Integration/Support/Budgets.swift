@@ -22,8 +22,8 @@ enum Budgets {
     /// Times the worker's threads go to sleep for one session alone.
     static func waitsPerLogin(_ flavour: Flavour) -> Double {
         switch flavour {
-        case .imap4: 8
-        case .pop3: 8
+        case .imap4: 9
+        case .pop3: 11
         }
     }
 
@@ -33,6 +33,7 @@ enum Budgets {
     /// Bytes of the worker's private memory that one more logged-in session takes, TLS aside.
     static let privateMemoryPerIdleSession = 1_000.0
 
-    /// The same with TLS 1.3 to the client: nearly all of it is OpenSSL's.
-    static let privateMemoryPerIdleTLSSession = 15_500.0
+    /// The same with TLS 1.3 to the client: nearly all of it is OpenSSL's, and how well that packs differs by 600 bytes
+    /// from run to run.
+    static let privateMemoryPerIdleTLSSession = 16_500.0
 }
