@@ -93,11 +93,7 @@ private func checkAgain(_ address: ServerAddress) {
     let text = input.text()
     let isV6 = input.byte() & 1 != 0
     let number = (input.rest + [UInt8](repeating: 0, count: 16)).prefix(isV6 ? 16 : 4)
-    let host =
-        isV6
-        ? stride(from: 0, to: 16, by: 2).map { String(Int(number[$0]) << 8 | Int(number[$0 + 1]), radix: 16) }
-            .joined(separator: ":")
-        : number.map(String.init).joined(separator: ".")
+    let host = isV6 ? groups(Array(number)) : number.map { String($0) }.joined(separator: ".")
     guard let address = SocketAddress(host: host, port: 143) else { fatalError("property broken: an address is one") }
     guard let alone = Network(address.host) else { fatalError("property broken: an address is a network") }
     check(alone.contains(address), "an address is in its own network")
@@ -115,9 +111,19 @@ private func checkAgain(_ address: ServerAddress) {
     check(!first.dropFirst(length).contains(true), "no bits beyond")
 }
 
+/// An IPv6 address, uncompressed.
+private func groups(_ number: [UInt8]) -> String {
+    let groups: [String] = stride(from: 0, to: 16, by: 2).map { index in
+        String(Int(number[index]) << 8 | Int(number[index + 1]), radix: 16)
+    }
+    return groups.joined(separator: ":")
+}
+
 /// The bits of an address, the first one first.
 private func bits(_ address: SocketAddress) -> [Bool] {
-    let (high, low) = address.number
-    let all = [high, low].flatMap { number in (0..<64).map { number >> (63 - UInt64($0)) & 1 == 1 } }
-    return Array(address.kind == .v6 ? all[...] : all[96...])
+    var all: [Bool] = []
+    for half in [address.number.high, address.number.low] {
+        for place: UInt64 in 0..<64 { all.append((half >> (63 - place)) & 1 == 1) }
+    }
+    return address.kind == .v6 ? all : Array(all.dropFirst(96))
 }
