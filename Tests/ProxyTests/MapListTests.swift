@@ -130,6 +130,7 @@ struct MapListTests {
         ("ldap", "ldap://h/????xbindpw=geheim", "***"), ("ldap", "ldap://u:geheim@h/", "***"),
         ("ldap", "ldap://h/?x-bindpw=geheim", "***"), ("ldap", "geheim", "***"),
         ("ldap", "ldap://h/????x-bindpw=ge?heim", "***"),
+        ("postgres", "postgresql://\u{352}u:geheim@h/d", "***"), ("gdbm", "/e\u{301}", "/e\u{301}"),
         // To the database's library, the value of user is all up to the next blank.
         ("postgres", "host=h user= password=geheim dbname=d", "***"),
         ("postgres", "host=h dbname=x=y", "host=h dbname=x=y"),

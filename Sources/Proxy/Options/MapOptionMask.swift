@@ -24,6 +24,11 @@ enum MapOptionMask {
         guard !options.isEmpty, let name = MapProvider.shortName(library), let form = forms[name] else {
             return options.isEmpty ? "" : mark
         }
+        // An accent behind a separator makes another character of it, and the provider goes by bytes.
+        let isSeparable = options.allSatisfy { letter in
+            letter.unicodeScalars.count == 1 || !letter.unicodeScalars.contains(where: \.isASCII)
+        }
+        guard isSeparable || form == .plain else { return mark }
         let shown: String? =
             switch form {
             case .plain: options
