@@ -89,9 +89,10 @@ import Testing
         let talker = Talker(proxy.port)
         defer { talker.stop() }
         try eventually("it talks") { talker.rounds > 10 }
+        let before = talker.rounds
         let load = try Load(proxy.port, logins: 100, atOnce: 2)
         try eventually("100 logins", within: 120) { load.isDone }
         #expect(load.failures == [])
-        #expect(talker.rounds > 20, "it talked all the time")
+        #expect(talker.rounds > before, "it went on talking")
     }
 }
