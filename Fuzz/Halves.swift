@@ -141,20 +141,20 @@ func checkClient(_ bytes: [UInt8], _ input: inout Input, _ settings: Settings) -
     for login in outcome.logins {
         check(!login.password.contains(0) && !login.name.contains(0), "no NUL in names and passwords")
         check(login.password.count <= LineReader.lineLimit && login.name.count <= LineReader.lineLimit, "bounded names")
-        checkSecrecy(login, said, outcome.transcript)
+        checkSecrecy(login.password, said, outcome.transcript)
     }
     for line in outcome.transcript { check(!line.utf8.hasControls, "no control character in a transcript") }
     return outcome
 }
 
 /// A password that stood once in all that the client said is in no line of the transcript.
-private func checkSecrecy(_ login: Login, _ said: [UInt8], _ transcript: [String]) {
-    guard login.password.count >= 6, login.password.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x22 && $0 != 0x5c }),
-        said.occurrences(of: login.password) == 1
+func checkSecrecy(_ secret: [UInt8], _ said: [UInt8], _ transcript: [String]) {
+    guard secret.count >= 6, secret.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x22 && $0 != 0x5c }),
+        said.occurrences(of: secret) == 1
     else { return }
     // What we say ourselves may have the same letters in it.
     let lines = transcript.filter { $0.hasPrefix("CLIENT") }
-    check(!lines.contains { $0.utf8.occurrences(of: login.password) > 0 }, "no password in a transcript")
+    check(!lines.contains { $0.utf8.occurrences(of: secret) > 0 }, "no password in a transcript")
 }
 
 /// Every line ends with CR LF, and there is no CR, LF or NUL elsewhere.

@@ -6,6 +6,9 @@
     let outcome = checkSieveClient(bytes, &input)
     for login in outcome.logins {
         check(!(login.name + (login.authorization ?? [])).hasControls, "names went through SASLprep")
+        if let message = PlainMessage.encode(login.credentials) {
+            checkSecrecy(message, Array(bytes.dropFirst(2)), outcome.transcript)
+        }
         let script = "\"SASL\" \"PLAIN\"\r\nOK\r\nOK \"in\"\r\n"
         let sent = playServer([Array(script.utf8)], settings[2], login)
         check(sent.value.answer == Array("OK \"in\"".utf8), "every name and password can be sent to a real server")

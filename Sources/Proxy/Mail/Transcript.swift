@@ -28,8 +28,9 @@ struct Transcript {
 
     private mutating func masked(_ bytes: [UInt8], sent: Bool) -> [UInt8] {
         let end = bytes.lastIndex { $0 != 13 && $0 != 10 }.map { $0 + 1 } ?? 0
-        let words = bytes[..<end].split(
-            separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
+        // As the reader of lines has it, or a stray CR would make another word of PASS.
+        let text = bytes[..<end].filter { $0 != 13 }
+        let words = text.split(separator: UInt8(ascii: " "), maxSplits: 3, omittingEmptySubsequences: false)
         let isRest = sent ? sendsSecret : receivesSecret
         // An answer that does not ask for more: the other end will not go on with its login.
         if let first = bytes.first, !"+*\"{".utf8.contains(first) {
