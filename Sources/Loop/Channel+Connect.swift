@@ -15,11 +15,9 @@ extension Channel {
     ///   - address: where to.
     ///   - thread: the loop that is to own the channel.
     ///   - milliseconds: how long at most; nil for no limit but the system's.
-    ///   - speaksFirst: whether the peer greets: then its first bytes are what is waited for, and a login is woken once
-    ///     instead of twice. A connected peer that has said nothing by the end of the time is returned as it is.
     /// - Throws: `ConnectError`.
     public static func connect(
-        to address: SocketAddress, on thread: LoopThread, within milliseconds: UInt64?, speaksFirst: Bool = false
+        to address: SocketAddress, on thread: LoopThread, within milliseconds: UInt64?
     ) async throws(ConnectError) -> Channel {
         let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
         guard descriptor >= 0 else { throw .refused(.last) }
@@ -32,16 +30,13 @@ extension Channel {
         }
         let channel: Channel
         do {
-            channel = try Channel(descriptor, on: thread, connecting: failure == EINPROGRESS && !speaksFirst)
+            channel = try Channel(descriptor, on: thread, connecting: failure == EINPROGRESS)
         } catch {
             throw .refused(error)
         }
         guard failure == EINPROGRESS else { return channel }
-        let wakeup =
-            speaksFirst
-            ? await channel.waitReadable(within: milliseconds) : await channel.waitWritable(within: milliseconds)
+        let wakeup = await channel.waitWritable(within: milliseconds)
         if case .timedOut = wakeup {
-            if speaksFirst, SocketAddress.of(descriptor, peer: true).kind != .none { return channel }
             channel.close()
             throw .timedOut
         }

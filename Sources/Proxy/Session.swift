@@ -239,8 +239,7 @@ final class Session: Visitor {
             for address in addresses {
                 do throws(ConnectError) {
                     let channel = try await Channel.connect(
-                        to: address, on: client.channel.thread, within: patience(options.connectTimeout),
-                        speaksFirst: !options.sslMode.contains(.sslOutgoing))
+                        to: address, on: client.channel.thread, within: patience(options.connectTimeout))
                     if options.tcpKeepalive { setKeepalive(channel.descriptor) }
                     return (Stream(channel, patience: patience(options.serverTimeout)), address)
                 } catch {
