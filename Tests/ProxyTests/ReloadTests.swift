@@ -64,7 +64,7 @@ struct ReloadTests {
     }
 
     @Test func socketsThatAreWantedAgainStay() throws {
-        let first = try Listening.open(options("127.0.0.1"))
+        let first = try Listening.open(options("127.0.0.1")).descriptors
         defer { first.forEach { close($0) } }
         let port = SocketAddress.of(first[0], peer: false).port
         let second = try Listening.open(
@@ -76,8 +76,8 @@ struct ReloadTests {
     }
 
     @Test func oneThatCannotBeOpenedLeavesAllAsItWas() throws {
-        let first = try Listening.open(options("127.0.0.1"))
-        let other = try Listening.open(options("127.0.0.3"))
+        let first = try Listening.open(options("127.0.0.1")).descriptors
+        let other = try Listening.open(options("127.0.0.3")).descriptors
         defer { (first + other).forEach { close($0) } }
         let port = SocketAddress.of(first[0], peer: false).port
         let taken = SocketAddress.of(other[0], peer: false).port
@@ -91,10 +91,10 @@ struct ReloadTests {
     }
 
     @Test func theSocketForBothFamiliesIsNotThatOfOne() throws {
-        let both = try Listening.open(parseOptions(["-l", "0"]))
+        let both = try Listening.open(parseOptions(["-l", "0"])).descriptors
         defer { both.forEach { close($0) } }
         let port = SocketAddress.of(both[0], peer: false).port
-        #expect(try Listening.open(parseOptions(["-l", "\(port)"]), keeping: both) == both)
+        #expect(try Listening.open(parseOptions(["-l", "\(port)"]), keeping: both).descriptors == both)
         #expect(throws: Listening.Failure.self) {
             try Listening.open(options("127.0.0.1:\(port)"), keeping: both)
         }
