@@ -68,7 +68,8 @@ struct ReloadTests {
         defer { first.forEach { close($0) } }
         let port = SocketAddress.of(first[0], peer: false).port
         let second = try Listening.open(
-            options("127.0.0.1:\(port)", "127.0.0.2:\(port)", "[::1]:\(port)"), keeping: first)
+            options("127.0.0.1:\(port)", "127.0.0.2:\(port)", "[::1]:\(port)"), keeping: first
+        ).descriptors
         defer { second.dropFirst().forEach { close($0) } }
         #expect(second.count == 3)
         #expect(second[0] == first[0], "the one that was open")
@@ -86,7 +87,7 @@ struct ReloadTests {
         #expect(failure?.description.contains("--bind_address 127.0.0.3:\(taken)") == true)
         #expect(linux_fcntl(first[0], F_GETFD, 0) >= 0, "what was there is open")
         // What was opened on the way is closed.
-        let again = try Listening.open(options("127.0.0.2:\(port)"))
+        let again = try Listening.open(options("127.0.0.2:\(port)")).descriptors
         again.forEach { close($0) }
     }
 
