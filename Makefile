@@ -5,6 +5,7 @@
 #   make           the programs, in .build/release
 #   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers
 #   make deb       Debian packages, in .build/deb; make deb-test installs them over the original's, on a clean Debian
+#   make docs-test runs the commands of README and docs
 #   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions
 
 PREFIX  ?= /usr/local
@@ -100,6 +101,10 @@ deb: build deps-deb
 deb-test: deb
 	Tests/Packages/run --packages .build/deb --cache .build/deb-root.tar
 
+# What the documents say to type, each document on a machine of its own. As root.
+docs-test: build deps-test
+	Tests/Documents/run --bin $(BIN)
+
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
 	install -m 755 $(BIN)/perdition $(SBIN)
@@ -132,5 +137,5 @@ uninstall:
 clean:
 	rm -rf .build .build-*
 
-.PHONY: all deps deps-build deps-run deps-test deps-deb deps-bench build deb deb-test run test lint fuzz fuzz-sessions man compare bench bench-maps \
+.PHONY: all deps deps-build deps-run deps-test deps-deb deps-bench build deb deb-test docs-test run test lint fuzz fuzz-sessions man compare bench bench-maps \
         install uninstall clean
