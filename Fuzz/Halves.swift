@@ -155,8 +155,12 @@ func checkClient(_ bytes: [UInt8], _ input: inout Input, _ settings: Settings) -
     for login in outcome.logins {
         check(!login.password.contains(0) && !login.name.contains(0), "no NUL in names and passwords")
         check(login.password.count <= LineReader.lineLimit && login.name.count <= LineReader.lineLimit, "bounded names")
-        checkSecrecy(login.password, said, outcome.transcript)
-        if let message = login.credentials.message { checkSecrecy(message, said, outcome.transcript) }
+        if settings.options.saslMechanisms.isEmpty {
+            checkSecrecy(login.password, said, outcome.transcript)
+        } else if let message = login.credentials.message {
+            // What came in Base64 may as well stand in a line that is no login.
+            checkSecrecy(message, said, outcome.transcript)
+        }
     }
     for line in outcome.transcript { check(!line.utf8.hasControls, "no control character in a transcript") }
     return outcome

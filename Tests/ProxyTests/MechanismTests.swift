@@ -115,9 +115,13 @@ private func b64(_ text: String) -> String { Data(text.utf8).base64EncodedString
         }
         let sieve = try await converse(.managesieve, "AUTHENTICATE \"XOAUTH2\"\r\n\"*\"\r\n")
         #expect(sieve.heard == "\"\"\r\nNO \"Authentication cancelled, mate\"\r\n")
+        // There is nothing yet that an initial response could cancel.
+        let ahead = try await converse(.managesieve, "AUTHENTICATE \"PLAIN\" \"*\"\r\n")
+        #expect(ahead.heard == "NO \"Invalid base64 encoded challenge, mate\"\r\n")
     }
 
     @Test(arguments: [
+        ("PLAIN", "****", "Invalid base64 encoded challenge, mate"),
         ("PLAIN", "x", "Invalid base64 encoded challenge, mate"),
         ("PLAIN", b64("joe"), "Challenge has no authentication id, mate"),
         ("XOAUTH2", "AAA", "Invalid base64 encoded challenge, mate"),

@@ -23,13 +23,16 @@ struct SASLExchange {
     /// Begins it.
     /// - Parameter initial: the initial response, where the client sent one with its command.
     mutating func begin(_ initial: [UInt8]?) -> Step {
-        if let initial { return take(initial) }
+        if let initial { return read(initial) }
         return .challenge(mechanism == .login ? "VXNlcm5hbWU6" : "")
     }
 
     /// Takes the response to a challenge; `*` cancels the exchange.
     mutating func take(_ response: [UInt8]) -> Step {
-        guard response != [UInt8(ascii: "*")] else { return .fault("Authentication cancelled, mate") }
+        response == [UInt8(ascii: "*")] ? .fault("Authentication cancelled, mate") : read(response)
+    }
+
+    private mutating func read(_ response: [UInt8]) -> Step {
         if mechanism == .login { return takeLogin(response) }
         if mechanism == .plain {
             do throws(PlainMessage.Fault) {
