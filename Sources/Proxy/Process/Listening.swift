@@ -13,11 +13,21 @@ enum Listening {
     }
 
     /// Opens every socket the options ask for (`--bind_address`, `--listen_port`), or none at all.
-    /// - Parameter present: sockets that are taken rather than opened where their address is asked for.
-    static func open(_ options: Options, keeping present: [Int32] = []) throws(Failure) -> [Int32] {
+    /// - Parameters:
+    ///   - present: sockets that are taken rather than opened where their address is asked for.
+    ///   - inherited: those of them that a service manager holds as well. Where no option asks for an address, they say
+    ///     where to listen; else each of them must be asked for, as nobody would serve who connects to it.
+    static func open(
+        _ options: Options, keeping present: [Int32] = [], inherited: [Int32] = []
+    ) throws(Failure) -> [Int32] {
         var doors = Doors(present)
         do throws(Failure) {
-            try open(options, &doors)
+            if !inherited.isEmpty, options.bindAddress.isEmpty, options.listenPort == nil {
+                try take(inherited, &doors)
+            } else {
+                try open(options, &doors)
+                if let other = inherited.first(where: { !doors.taken.contains($0) }) { throw unwanted(other) }
+            }
             return doors.taken
         } catch {
             for socket in doors.taken where !present.contains(socket) { close(socket) }
@@ -45,6 +55,25 @@ enum Listening {
                 taken.append(try listen(address, option: option))
             }
         }
+    }
+
+    /// Takes what a service manager has opened.
+    private static func take(_ inherited: [Int32], _ doors: inout Doors) throws(Failure) {
+        for socket in inherited {
+            let address = SocketAddress.of(socket, peer: false)
+            guard address.kind != .none else {
+                throw Failure(description: "descriptor \(socket), named by LISTEN_FDS, is not a socket of TCP")
+            }
+            try doors.take(address, option: "LISTEN_FDS")
+        }
+    }
+
+    private static func unwanted(_ socket: Int32) -> Failure {
+        Failure(
+            description: """
+                LISTEN_FDS: no option asks for the inherited socket \(SocketAddress.of(socket, peer: false)), and nobody \
+                would serve who connects to it: name it with --bind_address, or take it out of the socket unit
+                """)
     }
 
     private static func open(_ options: Options, _ doors: inout Doors) throws(Failure) {
