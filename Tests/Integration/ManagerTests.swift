@@ -57,7 +57,7 @@ import Testing
     @Test func theWatchdogStarvesWhileALoopHangs() throws {
         let manager = try NotifySocket()
         let proxy = try Perdition(
-            ["--threads", "2"], environment: manager.environment.merging(["WATCHDOG_USEC": "2000000"]) { $1 })
+            .imap4, ["--threads", "2"], environment: manager.environment.merging(["WATCHDOG_USEC": "2000000"]) { $1 })
         try manager.message("WATCHDOG=1")
         let worker = try proxy.worker
         kill(worker.pid, SIGSTOP)
@@ -78,7 +78,7 @@ import Testing
     func theWatchdogStarvesWhereOneThreadOfManyHangs() throws {
         let manager = try NotifySocket()
         let proxy = try Perdition(
-            ["--threads", "3"], environment: manager.environment.merging(["WATCHDOG_USEC": "2000000"]) { $1 })
+            .imap4, ["--threads", "3"], environment: manager.environment.merging(["WATCHDOG_USEC": "2000000"]) { $1 })
         try manager.message("WATCHDOG=1")
         let worker = try proxy.worker
         let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(worker.pid)/task")

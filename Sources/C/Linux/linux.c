@@ -128,6 +128,9 @@ int linux_drop_bounding_capabilities(void) {
 int linux_drop_capabilities(void) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+    struct __user_cap_data_struct have[_LINUX_CAPABILITY_U32S_3];
+    /* A service manager that leaves us none may forbid the call as well. */
+    if (syscall(SYS_capget, &header, have) == 0 && memcmp(have, none, sizeof none) == 0) return 0;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return (int)syscall(SYS_capset, &header, none);
 }

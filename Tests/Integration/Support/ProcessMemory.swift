@@ -32,18 +32,30 @@ struct ProcessMemory {
             // The system's own pages, and those behind the end of a file, cannot be read.
             guard count > 0 else { continue }
             bytesRead += count
-            let region = Data(room.prefix(count))
             for needle in needles {
-                var start = region.startIndex
-                while let found = region.range(of: Data(needle), in: start..<region.endIndex) {
-                    let near = region[max(0, found.lowerBound - 24)..<min(region.endIndex, found.upperBound + 16)]
+                for place in Self.places(of: needle, in: room, count: count) {
+                    let near = room[max(0, place - 24)..<min(count, place + needle.count + 16)]
                     let text = String(decoding: near.map { (32...126).contains($0) ? $0 : 46 }, as: UTF8.self)
                     hits.append(Hit(region: String(words.last ?? ""), around: text))
-                    start = found.upperBound
                 }
             }
         }
         guard bytesRead > 1 << 20 else { throw Failure("only \(bytesRead) bytes of process \(pid) could be read") }
         return hits
+    }
+
+    /// Where a byte string is, by the C library: there are tens of megabytes to look through.
+    private static func places(of needle: [UInt8], in room: [UInt8], count: Int) -> [Int] {
+        room.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress, let first = needle.first else { return [] }
+            var places: [Int] = []
+            var from = 0
+            while from + needle.count <= count, let found = memchr(start + from, Int32(first), count - from) {
+                let place = UnsafeRawPointer(found) - start
+                if place + needle.count <= count, memcmp(found, needle, needle.count) == 0 { places.append(place) }
+                from = place + 1
+            }
+            return places
+        }
     }
 }
