@@ -8,27 +8,40 @@ enum Listening {
     static let backlog: Int32 = 4096
 
     /// Why an address cannot be listened on; a sentence that names the option.
-    struct Failure: Error, CustomStringConvertible {
+    struct Failure: Error, Equatable, CustomStringConvertible {
         let description: String
     }
 
-    /// Opens every socket the options ask for (`--bind_address`, `--listen_port`), or none at all.
+    /// Most sockets.
+    static let limit = 250
+
+    /// Sockets that wait for connections.
+    struct Sockets {
+        /// The sockets.
+        var descriptors: [Int32] = []
+        /// Which of ``Options/perListener`` each belongs to.
+        var places: [Int] = []
+    }
+
+    /// Opens every socket the options ask for (`--listen`, or `--bind_address` and `--listen_port`), or none at all.
     /// - Parameters:
     ///   - present: sockets that are taken rather than opened where their address is asked for.
     ///   - inherited: those of them that a service manager holds as well. Where no option asks for an address, they say
     ///     where to listen; else each of them must be asked for, as nobody would serve who connects to it.
     static func open(
         _ options: Options, keeping present: [Int32] = [], inherited: [Int32] = []
-    ) throws(Failure) -> [Int32] {
+    ) throws(Failure) -> Sockets {
         var doors = Doors(present)
         do throws(Failure) {
-            if !inherited.isEmpty, options.bindAddress.isEmpty, options.listenPort == nil {
-                try take(inherited, &doors)
-            } else {
+            if !options.listen.isEmpty {
+                try open(options.listen, &doors)
+            } else if inherited.isEmpty || !options.bindAddress.isEmpty || options.listenPort != nil {
                 try open(options, &doors)
-                if let other = inherited.first(where: { !doors.taken.contains($0) }) { throw unwanted(other) }
+            } else {
+                for socket in inherited { try doors.keep(socket) }
             }
-            return doors.taken
+            if let other = inherited.first(where: { !doors.taken.contains($0) }) { throw unwanted(other) }
+            return Sockets(descriptors: doors.taken, places: doors.places)
         } catch {
             for socket in doors.taken where !present.contains(socket) { close(socket) }
             throw error
@@ -39,12 +52,28 @@ enum Listening {
     private struct Doors {
         let present: [Int32]
         var taken: [Int32] = []
+        /// What each of them is for.
+        var places: [Int] = []
+        /// What is opened now.
+        var place = 0
 
         init(_ present: [Int32]) {
             self.present = present
         }
 
+        /// Takes what a service manager has opened.
+        mutating func keep(_ socket: Int32) throws(Failure) {
+            guard SocketAddress.of(socket, peer: false).kind != .none else {
+                throw Failure(description: "descriptor \(socket), named by LISTEN_FDS, is not a socket of TCP")
+            }
+            taken.append(socket)
+            places.append(place)
+        }
+
         mutating func take(_ address: SocketAddress, option: String) throws(Failure) {
+            guard taken.count < Listening.limit else {
+                throw Failure(description: "\(option): more than \(Listening.limit) addresses to listen on")
+            }
             let kept = present.first {
                 !taken.contains($0) && SocketAddress.of($0, peer: false) == address
                     && isForBoth($0) == (address.host == "::")
@@ -54,17 +83,28 @@ enum Listening {
             } else {
                 taken.append(try listen(address, option: option))
             }
+            places.append(place)
         }
     }
 
-    /// Takes what a service manager has opened.
-    private static func take(_ inherited: [Int32], _ doors: inout Doors) throws(Failure) {
-        for socket in inherited {
-            let address = SocketAddress.of(socket, peer: false)
-            guard address.kind != .none else {
-                throw Failure(description: "descriptor \(socket), named by LISTEN_FDS, is not a socket of TCP")
+    private static func open(_ listeners: [Listener], _ doors: inout Doors) throws(Failure) {
+        for (number, listener) in listeners.enumerated() {
+            doors.place = number
+            let option = "--listen \(listener)"
+            let port = listener.port ?? String(listener.protocolName.defaultPort)
+            guard let host = listener.host else {
+                try everywhere(port, option: option, &doors)
+                continue
             }
-            try doors.take(address, option: "LISTEN_FDS")
+            for address in try resolve(host, port, option: option) {
+                if let other = doors.taken.firstIndex(where: { SocketAddress.of($0, peer: false) == address }) {
+                    throw Failure(
+                        description:
+                            "\(option): \(address) belongs to --listen \(listeners[doors.places[other]]) already: "
+                            + "give each an address and port of its own")
+                }
+                try doors.take(address, option: option)
+            }
         }
     }
 
@@ -72,13 +112,16 @@ enum Listening {
         Failure(
             description: """
                 LISTEN_FDS: no option asks for the inherited socket \(SocketAddress.of(socket, peer: false)), and nobody \
-                would serve who connects to it: name it with --bind_address, or take it out of the socket unit
+                would serve who connects to it: name it with --bind_address or --listen, or take it out of \
+                the socket unit
                 """)
     }
 
     private static func open(_ options: Options, _ doors: inout Doors) throws(Failure) {
         let port = options.listenPort ?? String(options.protocolName.defaultPort)
-        guard !options.bindAddress.isEmpty else { return try everywhere(port, &doors) }
+        guard !options.bindAddress.isEmpty else {
+            return try everywhere(port, option: "--listen_port \(port)", &doors)
+        }
         for place in options.bindAddress {
             let option = "--bind_address \(place)" + (place.port == nil ? ", --listen_port \(port)" : "")
             for address in try resolve(place.host, place.port ?? port, option: option) {
@@ -95,8 +138,7 @@ enum Listening {
     }
 
     /// All addresses: one socket for IPv6 and IPv4 where the system has both, else for IPv4.
-    private static func everywhere(_ port: String, _ doors: inout Doors) throws(Failure) {
-        let option = "--listen_port \(port)"
+    private static func everywhere(_ port: String, option: String, _ doors: inout Doors) throws(Failure) {
         guard let number = try resolve("0.0.0.0", port, option: option).first?.port,
             let six = SocketAddress(host: "::", port: number), let four = SocketAddress(host: "0.0.0.0", port: number)
         else { throw Failure(description: "\(option): no such port") }

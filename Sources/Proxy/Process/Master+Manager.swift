@@ -19,7 +19,7 @@ extension Master {
     }
 
     /// How the program does, in short.
-    var state: String { "\(options.protocolName.logName): worker \(current.worker.pid ?? 0) serves" }
+    var state: String { "\(options.protocolNames): worker \(current.worker.pid ?? 0) serves" }
 
     /// When something has to be done about the watchdog; nil for never.
     var watchdogTime: UInt64? {

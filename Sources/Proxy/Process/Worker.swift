@@ -19,6 +19,8 @@ final class Worker {
     private let loops: [Loop]
     private let signals: SignalDescriptor
     private let listeners: [Int32]
+    /// Which of the options' listeners each of them belongs to.
+    private let places: [Int]
     /// Where the master hears of us.
     private let reports: Int32?
     /// Milliseconds between two reports that we are alive.
@@ -64,6 +66,7 @@ final class Worker {
         let master = getppid()
         let wasRoot = geteuid() == 0
         listeners = orders.sockets
+        places = orders.places
         reports = orders.report
         pulse = brief.pulse
         do {
@@ -110,14 +113,15 @@ final class Worker {
 
     private func start() {
         let services = services
-        let listeners = listeners
+        let doors = zip(listeners, places.map { services.listeners[min($0, services.listeners.count - 1)] })
+            .map { (socket: $0, settings: $1) }
         for loop in loops {
             loop.start { loop in
                 LogSink.batchOnThisThread()
                 loop.thread.beforeSleep = { LogSink.flush() }
                 let floor = Floor(loop, services: services)
                 loop.thread.tenant = floor
-                floor.accept(from: listeners)
+                floor.accept(from: doors)
             }
         }
         watchSignals()
