@@ -25,6 +25,7 @@ struct SecretTests {
     /// What a client does; comes back with the session idle.
     enum Way: String, CaseIterable, Sendable {
         case imapWords, imapQuoted, imapLiteral, imapLateInARecord, imapByte, imapRefused, imapRefusedThenIn, imapLeft
+        case imapAuthenticate, imapAuthenticateAtOnce, popAuth
         case popWords, popRefused, sievePlain, sieveLiteral, sieveRefused
 
         var program: String {
@@ -75,6 +76,14 @@ struct SecretTests {
                 try client.send("a LOGIN joe \(password)")
                 Nap.milliseconds(200)
                 client.hangUp()
+            case .imapAuthenticate:
+                #expect(try client.ask("a AUTHENTICATE PLAIN").hasPrefix("+"))
+                #expect(try client.ask(SecretTests.plain) == "a OK You are so in")
+            case .imapAuthenticateAtOnce:
+                #expect(try client.ask("a AUTHENTICATE PLAIN \(SecretTests.plain)") == "a OK You are so in")
+            case .popAuth:
+                #expect(try client.ask("AUTH PLAIN").hasPrefix("+"))
+                #expect(try client.ask(SecretTests.plain) == "+OK You are so in")
             case .popWords: #expect(try client.pass("joe", password) == "+OK You are so in")
             case .popRefused: #expect(try client.pass("eve", password).hasPrefix("-ERR"))
             case .sievePlain:
