@@ -100,7 +100,8 @@ struct SecretTests {
     private func check(_ way: Way, _ options: [String], secure: Bool) throws {
         let server = try way.server()
         let proxy = try Perdition(
-            name: way.program, ["--outgoing_server", "127.0.0.1:\(server.port)"] + options)
+            name: way.program,
+            ["--outgoing_server", "127.0.0.1:\(server.port)", "--sasl_mechanisms", "PLAIN"] + options)
         let client = try proxy.client(greeted: false, secure: secure)
         _ = try way.program == "perdition.managesieve" ? client.lines { $0.hasPrefix("OK ") }.last : client.line()
         try way.run(client)
