@@ -4,7 +4,7 @@
 #   make test      every test, with what it needs installed first
 #   make           the programs, in .build/release
 #   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers
-#   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions
+#   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions, make soak, make floods
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -69,6 +69,14 @@ fuzz: deps-build
 fuzz-sessions: deps
 	Scripts/fuzz-sessions $(if $(TIME),--time $(TIME)) $(if $(SANITIZER),--sanitizer $(SANITIZER))
 
+# MINUTES of mixed mail programs while everything is reloaded, killed and stopped. See docs/RELIABILITY.md.
+soak: deps build
+	/usr/bin/python3 Tests/Soak/soak.py --bin $(BIN) --minutes $(or $(MINUTES),1) $(SOAK)
+
+# COUNT connections of each kind that come to nothing, and logins beside them.
+floods: deps build
+	/usr/bin/python3 Tests/Soak/floods.py --bin $(BIN) --count $(or $(COUNT),10000)
+
 man: deps-test
 	@for page in $(MAN); do Scripts/no-warnings man --warnings --local-file "$$page" || exit 1; done
 
@@ -101,5 +109,5 @@ uninstall:
 clean:
 	rm -rf .build .build-*
 
-.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint fuzz fuzz-sessions man compare bench bench-maps \
-        install uninstall clean
+.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint fuzz fuzz-sessions soak floods man compare bench \
+        bench-maps install uninstall clean
