@@ -89,7 +89,11 @@ def main():
     for order in sys.stdin:
         if order.strip() == "drip":
             for connection in connections:
-                connection.send(b"x")
+                try:
+                    connection.send(b"x")
+                except OSError:
+                    # It has been sent away, and is counted as such.
+                    pass
             print("dripped", flush=True)
         else:
             print(sum(map(is_there, connections)), flush=True)

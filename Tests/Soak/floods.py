@@ -11,6 +11,7 @@ memory of the worker stays within a limit for each connection, which is the one 
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import socket
 import statistics
@@ -135,6 +136,7 @@ def flood(kind, options, folder, identity, store):
     subprocess.run([bin / "makegdbm", popmap], check=True, text=True,
                    input=f"honest:{HOST}:{store.ports['imap4']}\njoe:{HOST}:{speaker.port}\n")
     popmap.chmod(0o644)
+    (folder / "log").unlink(missing_ok=True)
     proxy = Program("perdition", [
         bin / "perdition", "--protocol", "IMAP4", "--no_daemon", "--config_file", "/dev/null", "--bind_address", HOST,
         "--listen_port", port, "--map_library", bin / "perdition-map-gdbm", "--map_library_opt", popmap, "--pid_file", "",
@@ -172,9 +174,10 @@ def flood(kind, options, folder, identity, store):
         print(f"  logins before: {summary(before)}\n  as they come: {summary([it for it in coming if it[0] < there])}\n"
               f"  as they stay: {summary(standing)}", flush=True)
         faults += [f"a login: {fault}" for fault in honest.faults[:5]]
-        # Who asks for a renegotiation may be sent away.
-        if left != count and kind != "renegotiating":
-            faults.append(f"{count - left} connections have gone")
+        # Where all places are taken the oldest that has not logged in makes room. Who asks for a renegotiation may go.
+        places = int(re.search(r"enough for (\d+) sessions", (folder / "log").read_text())[1])
+        if left < min(count, places - 10) and kind != "renegotiating":
+            faults.append(f"{count - left} connections have gone, and there are places for {places}")
         if taken > limit * count:
             faults.append(f"{taken} KiB for {count} connections, and {limit} KiB each is the limit")
         usual = statistics.median(took for _, took in before)

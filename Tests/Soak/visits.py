@@ -10,8 +10,9 @@ from sievelib.managesieve import Client as SieveClient
 
 from stores import HOST
 
-# Seconds; see proxy.PATIENCE.
+# Seconds; see proxy.PATIENCE. Five are sievelib's own.
 PATIENCE = 400
+SieveClient.read_timeout = PATIENCE
 
 
 class Lost(Exception):
