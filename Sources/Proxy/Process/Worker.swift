@@ -19,6 +19,8 @@ final class Worker {
     private let loops: [Loop]
     private let signals: SignalDescriptor
     private let listeners: [Int32]
+    /// Which of the options' listeners each of them belongs to.
+    private let places: [Int]
     /// Where the master hears of us.
     private let reports: Int32?
 
@@ -61,6 +63,7 @@ final class Worker {
         let descriptors: Int
         let master = getppid()
         listeners = orders.sockets
+        places = orders.places
         reports = orders.report
         do {
             signals = try SignalDescriptor([
@@ -99,14 +102,15 @@ final class Worker {
 
     private func start() {
         let services = services
-        let listeners = listeners
+        let doors = zip(listeners, places.map { services.listeners[min($0, services.listeners.count - 1)] })
+            .map { (socket: $0, settings: $1) }
         for loop in loops {
             loop.start { loop in
                 LogSink.batchOnThisThread()
                 loop.thread.beforeSleep = { LogSink.flush() }
                 let floor = Floor(loop, services: services)
                 loop.thread.tenant = floor
-                floor.accept(from: listeners)
+                floor.accept(from: doors)
             }
         }
         watchSignals()
