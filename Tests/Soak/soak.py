@@ -17,7 +17,6 @@ import random
 import shutil
 import signal
 import ssl
-import statistics
 import sys
 import tempfile
 import threading
@@ -29,37 +28,13 @@ sys.dont_write_bytecode = True
 from proxy import Proxy
 from stays import Stay, plain
 from stores import TOP, Dovecot, DirectoryMap, Failed, FakeStore, FileMap, SQLMap, make_identity
-from visits import FAKE, REAL, Crossed, Visit
+from verdict import Tally, judge
+from visits import FAKE, REAL, Visit
 
 # Users of each store. Who visits a real mailbox has it alone.
 USERS = 12
-# KiB that a role's memory may grow by from the first rest to the last.
-SLACK = 6 * 1024
 # Processes, the workers' and the providers', of a proxy at rest.
 ALONE = {"master": 1, "worker": 1, "provider": 1}
-
-
-class Tally:
-    """What has become of sessions. Threads share it."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.well, self.excused = collections.Counter(), collections.Counter()
-        self.lost, self.crossed, self.words = [], [], 0
-
-    def note(self, kind, proxy, began, error):
-        with self.lock:
-            if error is None:
-                self.well[kind] += 1
-                return
-            text = f"{time.strftime('%T')} {kind} by {proxy.name}: {type(error).__name__}: {error}"
-            if isinstance(error, Crossed):
-                self.crossed.append(text)
-            elif any(began <= kill for kill in proxy.kills):
-                self.excused[kind] += 1
-            else:
-                self.lost.append(text)
-                print(f"  LOST {text}"[:600], flush=True)
 
 
 class Soak:
@@ -210,6 +185,8 @@ class Soak:
         kinds = ["reload", "provider kill", "database stop", "reload with another provider", "rebuild", "worker kill"]
         turn = 0
         while time.monotonic() < until:
+            if self.watch.done():
+                self.watch.result()
             proxy = self.proxies[turn % len(self.proxies)]
             # Their numbers have no common divisor, so each comes to each.
             kind = kinds[turn % len(kinds)]
@@ -260,6 +237,8 @@ class Soak:
             for proxy in self.proxies:
                 if proxy.program.process.poll() is not None:
                     raise Failed(f"{proxy.name} has ended: {proxy.program.process.returncode}")
+            if len(self.tally.lost) > 200:
+                raise Failed("nothing works any more: " + self.tally.lost[-1])
             await asyncio.sleep(2)
 
     async def run(self):
@@ -268,7 +247,7 @@ class Soak:
         for thread in threads:
             thread.start()
         stays = [asyncio.create_task(self.stay(min(60, seconds / 5))) for _ in range(self.options.stays)]
-        watch = asyncio.create_task(self.sample())
+        self.watch = asyncio.create_task(self.sample())
         start = time.monotonic()
         await self.trouble(start + seconds * 0.15)
         before = await self.rest()
@@ -277,45 +256,11 @@ class Soak:
         last = time.monotonic()
         after = await self.rest(before)
         self.is_over = True
-        await asyncio.gather(*stays, watch)
+        await asyncio.gather(*stays, self.watch)
         for thread in threads:
             await asyncio.to_thread(thread.join)
-        return self.judge(before, after, [sample for sample in self.samples if middle < sample[0] < last])
-
-    def judge(self, before, after, samples):
-        """Prints what there was to see. Whether all was well."""
-        tally, faults = self.tally, []
-        total = sum(tally.well.values())
-        print(f"{total} sessions and {tally.words} words of those that stayed came back with their markers; lost "
-              f"{len(tally.lost)}, crossed {len(tally.crossed)}; {sum(tally.excused.values())} were open when their "
-              "worker was killed, and broke")
-        for kind, count in sorted(tally.well.items()):
-            print(f"  {count:6} {kind}")
-        print("  " + ", ".join(f"{kind} {count}" for kind, count in self.events.items()))
-        faults += tally.lost[:20] + tally.crossed[:20]
-        if len(tally.well) < 20:
-            faults.append(f"only {len(tally.well)} kinds of sessions came about")
-        for name, (shape, memory) in after.items():
-            first_shape, first_memory = before[name]
-            print(f"  {name} at rest: " + ", ".join(
-                f"{role} {first_memory[role]} -> {memory[role]} KiB, {first_shape[role][1].total()} -> "
-                f"{shape[role][1].total()} descriptors" for role in shape if role != "provider")
-                + f", provider {first_memory['provider']} -> {memory['provider']} KiB")
-            if shape != first_shape:
-                faults.append(f"{name} holds {shape}, and in the beginning {first_shape}")
-            faults += [f"{name}: the {role} has grown from {first_memory[role]} to {memory[role]} KiB"
-                       for role in memory if memory[role] > first_memory[role] + SLACK]
-        # Under load there are old generations with their sessions, so many as reloads have left.
-        half = len(samples) // 2
-        for what, measure in (("processes", lambda it: it[1]), ("descriptors", lambda it: it[3]),
-                              ("KiB a process", lambda it: it[2] / it[1])):
-            early, late = (statistics.median(map(measure, part)) for part in (samples[:half], samples[half:]))
-            print(f"  under load: {what} {early:.0f} (median of the first half), {late:.0f} (of the second)")
-            if late > early * 1.25 + 50:
-                faults.append(f"{what} grow: {early} to {late}")
-        for fault in faults:
-            print(f"BROKEN: {fault}")
-        return not faults
+        samples = [sample for sample in self.samples if middle < sample[0] < last]
+        return judge(self.tally, self.events, before, after, samples)
 
 
 def main():
