@@ -5,8 +5,8 @@
 
 Five proxies, a map provider of another kind behind each: IMAP4 and POP3 in clear text, with STARTTLS and over TLS,
 ManageSieve in clear text and with STARTTLS; behind them two Dovecots, in clear text or with STARTTLS, and a fake store.
-Every session carries a marker that has to come back. In the end none has been lost and none has met another's; and after
-a last reload the processes, descriptors and memory of the proxies are what they were at the beginning. A session
+Every session carries a marker that has to come back. In the end none has been lost and none has met another's; and
+after a last reload the processes, descriptors and memory of the proxies are what they were at the beginning. A session
 that was open when its worker was killed may break; it is counted apart.
 """
 import argparse

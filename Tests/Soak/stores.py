@@ -133,7 +133,8 @@ class Program:
 def make_identity(folder):
     """An authority, and a certificate of it for this machine."""
     folder.mkdir()
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"]
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+           "9"]
     run(*new, "-subj", "/CN=Soak Authority", "-keyout", folder / "ca.key", "-out", folder / "ca")
     run(*new, "-subj", "/CN=localhost", "-CA", folder / "ca", "-CAkey", folder / "ca.key", "-addext",
         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:false", "-keyout",
