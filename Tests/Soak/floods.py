@@ -33,6 +33,8 @@ KINDS = {
     "stalled-starttls": (76, 10_000), "stalled-handshake": (76, 10_000), "renegotiating": (76, 10_000),
     "deaf": (48, 10_000), "deaf-session": (160, 2_000),
 }
+# KiB of the system for each that does not read its answers, of both ends: it would be 3,000 of its own accord.
+DEAF = 400
 # Seconds for a login, at most; and what it should take.
 PATIENCE, GOAL = 120, 0.1
 
@@ -192,6 +194,8 @@ def flood(kind, options, folder, identity, store):
             faults.append(f"{count - left} connections have gone, and there are places for {places}")
         if taken > limit * count:
             faults.append(f"{taken} KiB for {count} connections, and {limit} KiB each is the limit")
+        if kind == "deaf" and kept > DEAF * count:
+            faults.append(f"the system keeps {kept // count} KiB for each that does not read")
         usual = statistics.median(took for _, took in before)
         for times in (coming, standing):
             if statistics.median(took for _, took in times) > max(GOAL, 5 * usual):
