@@ -6,7 +6,7 @@
 #   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers; UNITDIR=/usr/lib/systemd/system for the systemd units
 #   make deb       Debian packages, in .build/deb; make deb-test installs them over the original's, on a clean Debian
 #   make docs-test runs the commands of README and docs
-#   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions
+#   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions, make soak, make floods
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -85,6 +85,14 @@ fuzz: deps-build
 fuzz-sessions: deps
 	Scripts/fuzz-sessions $(if $(TIME),--time $(TIME)) $(if $(SANITIZER),--sanitizer $(SANITIZER))
 
+# MINUTES of mixed mail programs while everything is reloaded, killed and stopped. See docs/RELIABILITY.md.
+soak: deps build
+	/usr/bin/python3 Tests/Soak/soak.py --bin $(BIN) --minutes $(or $(MINUTES),1) $(SOAK)
+
+# COUNT connections of each kind that come to nothing, and logins beside them.
+floods: deps build
+	/usr/bin/python3 Tests/Soak/floods.py --bin $(BIN) --count $(or $(COUNT),10000)
+
 man: deps-test
 	@for page in $(MAN); do Scripts/no-warnings man --warnings --local-file "$$page" || exit 1; done
 
@@ -144,5 +152,5 @@ uninstall:
 clean:
 	rm -rf .build .build-*
 
-.PHONY: all deps deps-build deps-run deps-test deps-deb deps-bench build deb deb-test docs-test run test lint fuzz fuzz-sessions man compare bench bench-maps \
-        install uninstall clean
+.PHONY: all deps deps-build deps-run deps-test deps-deb deps-bench build deb deb-test docs-test run test lint fuzz fuzz-sessions soak floods \
+        man compare bench bench-maps install uninstall clean
