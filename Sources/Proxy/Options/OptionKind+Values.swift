@@ -232,6 +232,12 @@ extension OptionKind {
         value("FILENAME", path, action: .configFile, show: { $0 ?? "" }, read: { (text, _) throws(Problem) in text })
     }
 
+    /// An option whose value says what to look at.
+    static func order(_ name: String, _ action: Action) -> OptionKind {
+        OptionKind(
+            name, action: action, take: { (_, _, _) throws(Problem) in }, show: { _ in "" }, reset: { _ in })
+    }
+
     /// An option that prints and ends.
     static func print(_ action: Action) -> OptionKind {
         OptionKind(nil, action: action, take: { (_, _, _) throws(Problem) in }, show: { _ in "off" }, reset: { _ in })

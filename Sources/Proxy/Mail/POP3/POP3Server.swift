@@ -35,6 +35,8 @@ final class POP3Server: MailServer {
         return AcceptedLogin(answer: try await status("waiting for the answer to PASS"))
     }
 
+    func listCapabilities() async throws(ServerError) { _ = try await offersSTLS() }
+
     func quit() async {
         await back.farewell("QUIT\r\n")
     }
