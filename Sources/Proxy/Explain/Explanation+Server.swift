@@ -87,7 +87,9 @@ extension Explanation {
         let table = table
         stream.transcript = { sent, bytes in
             for line in bytes.split(separator: UInt8(ascii: "\n")) {
-                let text = Printable.text(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)
+                // Whole, and with the quotes of ManageSieve as they are.
+                let text = Printable.escaped(line.last == UInt8(ascii: "\r") ? line.dropLast() : line)
+                    .replacing(#"\""#, with: "\"")
                 table.change { $0.add(sent ? "  we say" : "  it says", text) }
             }
         }

@@ -190,7 +190,7 @@ public enum OptionList {
         ),
         .init(
             "explain", .order("USER", .explain), .process,
-            "Print where a login of this user would go, and why. Nobody is logged in.", default: "nobody"),
+            "Print where a login of this user would go, and why. Nobody is logged in."),
         .init(
             "connect", .print(.connect), .process,
             "With explain, connect to the real server and print what it says."),
