@@ -18,9 +18,10 @@ extension Options {
             faults.append(OptionError("\(places.prefix("pid_file"))Invalid pid file: \"\(pidFile)\""))
         }
         if authenticateIn, let token = saslMechanisms.first(where: \.isToken) {
-            throw OptionError(
-                "\(source("sasl_mechanisms"))--sasl_mechanisms \(token.rawValue) and --authenticate_in contradict each "
-                    + "other: PAM checks passwords, and a token is none; leave out one of them")
+            faults.append(
+                OptionError(
+                    "\(places.prefix("sasl_mechanisms"))--sasl_mechanisms \(token.rawValue) and --authenticate_in contradict "
+                        + "each other: PAM checks passwords, and a token is none; leave out one of them"))
         }
         do throws(MapList.Failure) {
             _ = try MapList(self)
