@@ -44,7 +44,7 @@ import Testing
         let reading = Self.reading("timeout 7\nok_line \"never ends\n")
         #expect(reading.options.timeout == 7)
         #expect(reading.faults?.count == 1)
-        #expect(reading.faults?.first?.description.hasPrefix("/c.conf:2: ") == true)
+        #expect(reading.faults?.first?.description.hasPrefix("/c.conf:") == true)
     }
 
     @Test func aFileThatIsNotThereIsOneFault() {
