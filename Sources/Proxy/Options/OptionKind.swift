@@ -15,7 +15,7 @@ public struct OptionKind: Sendable {
         /// Names the file that is read first.
         case configFile
         /// Prints something and ends.
-        case help, sample
+        case help, sample, completion
         /// Looks at something and ends.
         case check, explain, connect
 
@@ -32,6 +32,8 @@ public struct OptionKind: Sendable {
     let isSecret: Bool
     /// Each mention adds to the one before.
     let accumulates: Bool
+    /// The words a value is one of, or made of with commas between; none where it can be anything.
+    let words: [String]
     let take: Take
     /// The value as it can be given to the option again; for flags `on` or `off`.
     let show: @Sendable (Options) -> String
@@ -40,7 +42,8 @@ public struct OptionKind: Sendable {
 
     init(
         _ valueName: String?, action: Action = .set, isNumber: Bool = false, isSecret: Bool = false,
-        accumulates: Bool = false, take: @escaping Take, show: @escaping @Sendable (Options) -> String,
+        accumulates: Bool = false, words: [String] = [], take: @escaping Take,
+        show: @escaping @Sendable (Options) -> String,
         reset: @escaping @Sendable (inout Options) -> Void
     ) {
         self.valueName = valueName
@@ -48,6 +51,7 @@ public struct OptionKind: Sendable {
         self.isNumber = isNumber
         self.isSecret = isSecret
         self.accumulates = accumulates
+        self.words = words
         self.take = take
         self.show = show
         self.reset = reset

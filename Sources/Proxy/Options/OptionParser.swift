@@ -24,6 +24,7 @@ struct OptionParser {
         let words = try CommandLineWords(arguments.dropFirst(), list: list).words
         if words.contains(where: { $0.option.kind.action == .help }) { return .print(OptionHelp.text(list)) }
         if words.contains(where: { $0.option.kind.action == .sample }) { return .print(SampleConfiguration.text(list)) }
+        if let word = words.last(where: { $0.option.kind.action == .completion }) { return try completion(word) }
         var reading = Reading()
         try read(words, program: arguments.first, into: &reading)
         let connects = words.contains { $0.option.kind.action == .connect }
@@ -64,6 +65,16 @@ struct OptionParser {
         try apply(words, to: &reading)
         reading.options.configFile = file?.path
         for fault in reading.options.finish(reading.places) { try reading.note(fault) }
+    }
+
+    private func completion(_ word: CommandLineWords.Word) throws(OptionError) -> Invocation {
+        var unused = Options()
+        do {
+            try word.option.kind.take(&unused, word.value, word.option)
+        } catch {
+            throw OptionError(error.original)
+        }
+        return .print(ShellCompletion.Shell(rawValue: word.value)?.script(list) ?? "")
     }
 
     // MARK: Command line
