@@ -191,7 +191,7 @@ final class Session: Visitor {
                 memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
-            let dialogue = makeServer(back)
+            let dialogue = back.makeDialogue()
             try await dialogue.open()
             let credentials = attempt.credentials.mangled { names.form(of: $0, for: .remoteLogin) }
             do throws(ServerError) {
@@ -285,9 +285,7 @@ final class Session: Visitor {
     /// What `--add_domain` appends; nil where there is nothing to append.
     private func domain() async -> [UInt8]? {
         guard !options.addDomain.isEmpty else { return nil }
-        if let explicit = options.explicitDomain { return Array(explicit.utf8) }
-        guard !options.noLookup, let name = await services.resolver.knownName(of: destination) else { return nil }
-        return UserName.domain(of: name, depth: options.addDomainDepth)
+        return await UserName.domain(options, of: destination, services.resolver)
     }
 
     private func makeClient(_ front: Front) -> any MailClient {
@@ -295,14 +293,6 @@ final class Session: Visitor {
         case .imap4, .imap4s: IMAP4Client(front)
         case .pop3, .pop3s: POP3Client(front)
         case .managesieve: ManageSieveClient(front)
-        }
-    }
-
-    private func makeServer(_ back: Back) -> any MailServer {
-        switch options.protocolName {
-        case .imap4, .imap4s: IMAP4Server(back)
-        case .pop3, .pop3s: POP3Server(back)
-        case .managesieve: ManageSieveServer(back)
         }
     }
 

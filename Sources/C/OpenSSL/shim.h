@@ -55,6 +55,13 @@ static inline int openssl_build_chain(SSL_CTX *context, int flags) {
     return (int)SSL_CTX_build_cert_chain(context, flags);
 }
 
+/* SSL_CTX_get0_chain_certs, sk_X509_num and sk_X509_value are macros. Lends a certificate; NULL beyond the last. */
+static inline X509 *openssl_chain_certificate(SSL_CTX *context, int index) {
+    STACK_OF(X509) *chain = NULL;
+    if (SSL_CTX_get0_chain_certs(context, &chain) != 1 || chain == NULL || index >= sk_X509_num(chain)) return NULL;
+    return sk_X509_value(chain, index);
+}
+
 /* SSL_set_tlsext_host_name is a macro around SSL_ctrl that casts away const. */
 static inline int openssl_set_server_name(SSL *ssl, const char *name) {
     return (int)SSL_set_tlsext_host_name(ssl, name);

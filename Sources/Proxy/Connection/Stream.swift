@@ -59,6 +59,9 @@ final class Stream {
     /// Bytes that were read and that nobody has used yet.
     var waiting: Int { reader.count }
 
+    /// The layer between; nil while bytes go in clear text.
+    var secured: TLSConnection? { tls }
+
     /// Whether TLS is up.
     var isPrivate: Bool { tls != nil }
 

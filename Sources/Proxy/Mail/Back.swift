@@ -43,6 +43,15 @@ final class Back {
     /// What the administrator set; lent, not copied.
     var options: Options { _read { yield settings.options } }
 
+    /// What is spoken to the real server.
+    func makeDialogue() -> any MailServer {
+        switch options.protocolName {
+        case .imap4, .imap4s: IMAP4Server(self)
+        case .pop3, .pop3s: POP3Server(self)
+        case .managesieve: ManageSieveServer(self)
+        }
+    }
+
     /// Whether TLS is to be started inside the conversation.
     var wantsStartTLS: Bool { options.sslMode.contains(.tlsOutgoing) && !stream.isPrivate }
 

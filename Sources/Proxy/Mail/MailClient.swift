@@ -43,6 +43,8 @@ protocol MailServer: AnyObject {
     func open() async throws(ServerError)
     /// Logs in.
     func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin
+    /// Has the server list what it can do, for who watches the conversation.
+    func listCapabilities() async throws(ServerError)
     /// Says goodbye after a refused login; best effort.
     func quit() async
 }

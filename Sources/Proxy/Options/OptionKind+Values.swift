@@ -252,6 +252,12 @@ extension OptionKind {
         value("FILENAME", path, action: .configFile, show: { $0 ?? "" }, read: { (text, _) throws(Problem) in text })
     }
 
+    /// An option whose value says what to look at.
+    static func order(_ name: String, _ action: Action) -> OptionKind {
+        OptionKind(
+            name, action: action, take: { (_, _, _) throws(Problem) in }, show: { _ in "" }, reset: { _ in })
+    }
+
     /// The shell to print completions for.
     static let completion = OptionKind(
         "SHELL", action: .completion, words: ShellCompletion.Shell.allCases.map(\.rawValue),

@@ -188,6 +188,16 @@ public enum OptionList {
         .init(
             "drain_timeout", .number("SECONDS", \.drainTimeout, count), .process,
             "Seconds that sessions from before a reload may go on; 0 for no limit."),
+        .init(
+            "check", .print(.check), .process,
+            "Look at options, files, keys, certificates, ports and maps, print what is wrong with them, and change nothing."
+        ),
+        .init(
+            "explain", .order("USER", .explain), .process,
+            "Print where a login of this user would go, and why. Nobody is logged in."),
+        .init(
+            "connect", .print(.connect), .process,
+            "With explain, connect to the real server and print what it says."),
         .init("help", "h", .print(.help), .process, "Print this text."),
         .init(
             "print_sample_configuration", .print(.sample), .process,

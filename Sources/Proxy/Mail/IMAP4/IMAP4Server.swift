@@ -71,6 +71,8 @@ final class IMAP4Server: MailServer {
         }
     }
 
+    func listCapabilities() async throws(ServerError) { try await askCapabilities() }
+
     func quit() async {
         await back.farewell("\(nextTag().text) LOGOUT\r\n")
     }

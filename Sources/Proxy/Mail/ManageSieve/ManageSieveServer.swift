@@ -49,6 +49,11 @@ final class ManageSieveServer: MailServer {
         }
     }
 
+    func listCapabilities() async throws(ServerError) {
+        try await back.send(Array("CAPABILITY\r\n".utf8), doing: "sending CAPABILITY")
+        _ = try await readCapabilities("reading the capabilities")
+    }
+
     func quit() async {
         await back.farewell("LOGOUT\r\n")
     }

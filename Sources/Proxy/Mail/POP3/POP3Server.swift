@@ -48,6 +48,11 @@ final class POP3Server: MailServer {
         return AcceptedLogin(answer: try await status("waiting for the answer to PASS"))
     }
 
+    func listCapabilities() async throws(ServerError) {
+        listed = nil
+        _ = try await capabilities()
+    }
+
     func quit() async {
         await back.farewell("QUIT\r\n")
     }
