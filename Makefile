@@ -84,7 +84,7 @@ bench-maps: deps build
 
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
-	install -m 755 $(BIN)/perdition $(SBIN)
+	install -m 755 $(BIN)/perdition $(BIN)/perditionctl $(SBIN)
 	for name in $(NAMES); do ln -sf perdition $(SBIN)/$$name; done
 	for name in $(PROVIDERS) $(HELPERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
 	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
@@ -92,7 +92,7 @@ install: build
 	if [ -d docs/examples ]; then install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES); fi
 
 uninstall:
-	cd $(SBIN) && rm -f perdition $(NAMES)
+	cd $(SBIN) && rm -f perdition perditionctl $(NAMES)
 	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) && rmdir $(LIBEXEC)
 	cd $(USERBIN) && rm -f $(TOOLS)
 	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done

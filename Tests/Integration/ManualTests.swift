@@ -5,7 +5,7 @@ import Testing
 @Suite(.staged) struct ManualTests {
     @Test(arguments: [
         "perdition-map-gdbm", "perdition-map-bdb", "perdition-map-ldap", "perdition-map-mysql", "perdition-map-nis",
-        "perdition-map-postgres", "perdition-map-regex", "perdition-auth-pam", "makegdbm", "makebdb",
+        "perdition-map-postgres", "perdition-map-regex", "perdition-auth-pam", "perditionctl", "makegdbm", "makebdb",
     ])
     func everyOptionIsInThePage(program: String) throws {
         let (status, help) = try ChildProcess.run("\(Programs.binaries)/\(program)", ["--help"])

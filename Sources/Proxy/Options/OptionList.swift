@@ -179,6 +179,10 @@ public enum OptionList {
         .init(
             "drain_timeout", .number("SECONDS", \.drainTimeout, count), .process,
             "Seconds that sessions from before a reload may go on; 0 for no limit."),
+        .init(
+            "control_socket", .text("PATH", \.controlSocket), .process,
+            "Unix socket where perditionctl asks; root's alone. Empty for none.",
+            default: "/run/perdition/NAME.control"),
         .init("help", "h", .print(.help), .process, "Print this text."),
         .init(
             "print_sample_configuration", .print(.sample), .process,

@@ -17,6 +17,8 @@ struct Launch {
     var passphrase: Passphrase?
     /// What clients' TLS sessions are sealed with.
     var tickets: TicketKeys
+    /// Where master and workers count; nil where there is no memory for it.
+    var ledger: Ledger?
 
     init(arguments: [String], directory: String) {
         self.arguments = arguments
@@ -37,6 +39,8 @@ struct Launch {
         isDetached = parcel.text("detached") != nil
         passphrase = parcel.bytes("passphrase").flatMap { Passphrase($0) }
         tickets = parcel.bytes("tickets").flatMap { TicketKeys($0) } ?? TicketKeys()
+        let ledger: Int32? = parcel.number("ledger")
+        self.ledger = ledger.flatMap { Ledger(descriptor: $0) }
     }
 
     /// For the program that takes this one's place.
@@ -48,6 +52,7 @@ struct Launch {
         if isDetached { parcel.add("detached", "yes") }
         passphrase?.withBytes { parcel.add("passphrase", Array($0)) }
         parcel.add("tickets", tickets.packed)
+        if let ledger { parcel.add("ledger", ledger.descriptor) }
         return parcel
     }
 

@@ -10,6 +10,7 @@ extension Master {
         let plan: Plan
         let log: LogSink
         let pidFile: PidFile?
+        let control: ControlSocket?
         /// When it is given up.
         let deadline: UInt64
         /// Whether the program is another one than before.
@@ -84,15 +85,24 @@ extension Master {
                 try Listening.open(plan.options, keeping: current.listeners)
             }
             var pidFile: PidFile?
-            if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
+            let control = try Self.wrap { () throws(Listening.Failure) in
+                try ControlSocket.open(plan.options, keeping: self.control)
+            }
             do throws(Failure) {
+                if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
                 let generation = try Self.makeGeneration(plan, launch, listeners, among: &attendants)
+                generation.control = control?.listener
+                generation.block = launch.ledger.flatMap { _ in
+                    Ledger.freeBlock(besides: generations.compactMap(\.block))
+                }
+                generation.elders = generations.compactMap(\.talk?.asking)
                 let now = LoopThread.clock()
                 candidate = Candidate(
-                    generation: generation, plan: plan, log: sink, pidFile: pidFile,
+                    generation: generation, plan: plan, log: sink, pidFile: pidFile, control: control,
                     deadline: now + Self.startPatience, note: note)
                 if let fault = generation.worker.startIfDue(now: now) { abandonCandidate(fault) }
             } catch {
+                if control?.path != self.control?.path { control?.remove() }
                 pidFile?.remove()
                 throw error
             }
@@ -128,6 +138,10 @@ extension Master {
             pidFile?.remove()
             pidFile = candidate.pidFile
         }
+        if candidate.control?.path != control?.path { control?.remove() }
+        control = candidate.control
+        launch.ledger?[.configured] = UInt64(clamping: time(nil))
+        launch.ledger?[.reloads] += 1
         for note in candidate.plan.notes { log.notice("\(note)") }
         var line = "Reloaded\(candidate.note): "
         line += changes.isEmpty ? "no option has changed" : "changed \(changes.joined(separator: ", "))"
@@ -141,6 +155,7 @@ extension Master {
         } else {
             old.close()
             log.notice("\(line)")
+            launch.ledger?.post(line, isGood: true)
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
         sweep()
@@ -153,6 +168,7 @@ extension Master {
         guard isOver || announcement.old.has(.closed) || LoopThread.clock() >= announcement.deadline else { return }
         self.announcement = nil
         log.notice("\(announcement.line)")
+        launch.ledger?.post(announcement.line, isGood: true)
     }
 
     /// Gives up what was to serve; what serves goes on.
@@ -164,6 +180,7 @@ extension Master {
         generation.worker.signal(SIGKILL)
         for listener in generation.listeners where !current.listeners.contains(listener) { close(listener) }
         generation.close()
+        if candidate.control?.path != control?.path { candidate.control?.remove() }
         candidate.pidFile?.remove()
         sweep()
         if ending == nil { refuse(reason) }
@@ -172,6 +189,8 @@ extension Master {
     /// Says that nothing comes of a reload.
     func refuse(_ reason: String) {
         log.error("Reload refused, all goes on as before: \(reason)")
+        launch.ledger?[.refusals] += 1
+        launch.ledger?.post(reason, isGood: false)
     }
 
     // MARK: Leaving
@@ -179,7 +198,7 @@ extension Master {
     /// When something is to be done about those that should be gone.
     var overdueTimes: [UInt64] {
         let patience = Self.endPatience
-        return leaving.compactMap { generation in
+        return departing.compactMap { generation in
             if let ending = generation.endingSince { return ending + patience }
             return drainEnd(generation)
         } + attendants.compactMap { $0.endingSince.map { $0 + patience } }
@@ -193,7 +212,7 @@ extension Master {
 
     /// Ends those that have had their time.
     func endOverdue(now: UInt64) {
-        for generation in leaving {
+        for generation in departing {
             if let ending = generation.endingSince {
                 guard now >= ending + Self.endPatience else { continue }
                 generation.worker.signal(SIGKILL)
@@ -217,6 +236,8 @@ extension Master {
     func left(_ generation: Generation, _ pid: pid_t, _ status: Int32) {
         if announcement?.old === generation { announce(isOver: true) }
         generation.worker.left()
+        if let block = generation.block { launch.ledger?.clear(block) }
+        for other in generations { other.elders.removeAll { $0 == generation.talk?.asking } }
         generation.close()
         leaving.removeAll { $0 === generation }
         if status == 0 {

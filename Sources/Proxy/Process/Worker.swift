@@ -19,6 +19,8 @@ final class Worker {
     private let loops: [Loop]
     private let signals: SignalDescriptor
     private let listeners: [Int32]
+    private let desk: Orders.Desk
+    private let ledger: Ledger?
     /// Where the master hears of us.
     private let reports: Int32?
 
@@ -62,6 +64,8 @@ final class Worker {
         let master = getppid()
         listeners = orders.sockets
         reports = orders.report
+        desk = orders.desk
+        ledger = orders.desk.ledger.flatMap { Ledger(descriptor: $0) }
         do {
             signals = try SignalDescriptor([
                 SIGTERM, SIGINT, SIGQUIT, SIGHUP, Self.leave, SIGUSR1, SIGPIPE, SIGWINCH,
@@ -100,13 +104,21 @@ final class Worker {
     private func start() {
         let services = services
         let listeners = listeners
+        let (loops, desk, ledger, reports) = (loops, desk, ledger, reports)
+        ledger?.set(rows: loops.count, of: desk.block)
         for loop in loops {
             loop.start { loop in
                 LogSink.batchOnThisThread()
                 loop.thread.beforeSleep = { LogSink.flush() }
-                let floor = Floor(loop, services: services)
+                let number = loop.thread.number
+                let floor = Floor(
+                    loop, services: services,
+                    tally: ledger?.tally(block: desk.block, row: number) ?? .unread())
                 loop.thread.tenant = floor
                 floor.accept(from: listeners)
+                guard number == 0 else { return }
+                floor.desk = ControlDesk(loop, loops, services, desk, ledger: ledger, reports: reports)
+                floor.desk?.open()
             }
         }
         watchSignals()
@@ -161,7 +173,7 @@ final class Worker {
         }
     }
 
-    private static func report(_ report: Report, to descriptor: Int32?) {
+    static func report(_ report: Report, to descriptor: Int32?) {
         guard let descriptor else { return }
         var byte = report.rawValue
         _ = write(descriptor, &byte, 1)

@@ -21,13 +21,15 @@ final class Router {
     private let followers: [[ServerAddress]]
     /// Which of `--outgoing_server` comes next.
     private var turn: Int
+    private let tally: Tally
 
     /// A router of one loop.
     /// - Parameters:
     ///   - maps: those of `--map_library`, in their order.
     ///   - turn: at which of `--outgoing_server` to begin.
-    init(_ options: Options, maps: [LookupMap], turn: Int) {
+    init(_ options: Options, maps: [LookupMap], turn: Int, tally: Tally = .unread()) {
         self.options = options
+        self.tally = tally
         self.maps = maps
         self.turn = turn
         let servers = options.outgoingServer
@@ -45,8 +47,9 @@ final class Router {
     ///   - names: how to make the looked-up form of it.
     ///   - source: the client's address.
     ///   - destination: the address it connected to.
+    ///   - trace: where maps and their answers are written down; nil for nowhere.
     func route(
-        _ name: [UInt8], names: UserName, source: SocketAddress, destination: SocketAddress
+        _ name: [UInt8], names: UserName, source: SocketAddress, destination: SocketAddress, trace: RouteTrace? = nil
     ) async -> Route {
         if options.clientServerSpecification, let halves = Delimiter.split(name, at: delimiter) {
             // Who says that there is a server and does not name it gets none of the popmap's.
@@ -61,7 +64,7 @@ final class Router {
                 queryKeys.isEmpty
                 ? [form]
                 : queryKeys.map { $0.key(for: form, delimiter: delimiter, source: source, destination: destination) }
-            if let route = await lookUp(keys, name) { return route }
+            if let route = await lookUp(keys, name, trace) { return route }
         }
         return nextServer(name)
     }
@@ -69,7 +72,7 @@ final class Router {
     /// Asks every map for the first key, then for the next: keys go from the particular to the general, and who has an
     /// entry of their own means that one, whichever map it is in.
     /// - Returns: nil where no map has any of the keys.
-    private func lookUp(_ keys: [[UInt8]], _ name: [UInt8]) async -> Route? {
+    private func lookUp(_ keys: [[UInt8]], _ name: [UInt8], _ trace: RouteTrace?) async -> Route? {
         var isOld = false
         var doubt: String?
         for key in keys {
@@ -77,9 +80,13 @@ final class Router {
                 let reply: LookupMap.Reply
                 if let known = map.known(key) {
                     reply = known
+                    tally.add(reply.isOld ? .stale : .fresh)
+                    trace?.add(map, key, reply, isKnown: true)
                 } else {
                     let epoch = map.memory?.epoch ?? 0
                     reply = map.reply(to: key, await map.client.lookUp(key), epoch: epoch)
+                    tally.add(reply.counter)
+                    trace?.add(map, key, reply, isKnown: false)
                 }
                 switch reply {
                 case .found(let value, let old):

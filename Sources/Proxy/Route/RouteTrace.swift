@@ -1,0 +1,66 @@
+import Control
+import Loop
+
+/// What a login meets on its way to a real server, written down for `perditionctl lookup`.
+final class RouteTrace {
+    /// A row for each step: what it is, of what, and what came of it.
+    private(set) var rows: [[String]] = []
+
+    func add(_ step: String, _ what: String, _ result: String) { rows.append([step, what, result]) }
+
+    /// A map was asked, or its memory.
+    func add(_ map: LookupMap, _ key: [UInt8], _ reply: LookupMap.Reply, isKnown: Bool) {
+        let source = isKnown ? "from memory" : "asked"
+        let result =
+            switch reply {
+            case .found(let value, let isOld):
+                "\(Printable.text(value)) (\(isOld ? "old, as the map cannot be asked" : source))"
+            case .absent(let isOld, let doubt):
+                "not there (\(isOld ? "old, as the map cannot be asked" : source)\(doubt == nil ? "" : ", too old to count"))"
+            case .unavailable(let reason): "cannot tell: \(Printable.text(reason.utf8))"
+            }
+        add("map", "\(map.name ?? "popmap") \(Printable.text(key))", result)
+    }
+}
+
+extension Router {
+    /// Goes the way of a user's login and says what is met on it: names, keys, maps and their answers, the real server.
+    ///
+    /// It starts from no connection: addresses and ports in query keys are 0.0.0.0 and 0. It asks as a login does, and
+    /// what a map answers is remembered as after one.
+    func trace(_ user: [UInt8], _ services: Services) async -> ControlAnswer {
+        let trace = RouteTrace()
+        guard let nowhere = SocketAddress(host: "0.0.0.0", port: 0) else { return ControlAnswer(error: "no address") }
+        let options = services.options
+        let domain = options.addDomain.isEmpty ? nil : options.explicitDomain.map { Array($0.utf8) }
+        let names = services.settings.names.adding(domain)
+        trace.add("name", "looked up", Printable.text(names.form(of: user, for: .serverLookup)))
+        if options.authenticateIn {
+            trace.add("name", "local authentication", Printable.text(names.form(of: user, for: .localAuthentication)))
+        }
+        switch await route(user, names: names, source: nowhere, destination: nowhere, trace: trace) {
+        case .found(var place, let name):
+            let login = options.usernameFromDatabase ? place.user ?? name : name
+            trace.add("name", "remote login", Printable.text(names.form(of: login, for: .remoteLogin)))
+            repeat {
+                await add(place, to: trace, services)
+            } while place.advance()
+        case .none: trace.add("result", "refused", Refusal.noServer.reason)
+        case .unavailable(let reason):
+            trace.add("result", "refused", "\(Refusal.mapUnavailable.reason): \(Printable.text(reason.utf8))")
+        }
+        return ControlAnswer(columns: ["step", "what", "result"], rows: trace.rows)
+    }
+
+    private func add(_ place: Destination, to trace: RouteTrace, _ services: Services) async {
+        let options = services.options
+        let port = place.port ?? options.outgoingPort ?? String(options.protocolName.defaultPort)
+        let name = ServerAddress(host: place.host, port: port).description
+        do throws(Resolver.Failure) {
+            let addresses = try await services.resolver.resolve(host: place.host, port: port)
+            trace.add("server", name, addresses.map(\.description).joined(separator: " "))
+        } catch {
+            trace.add("server", name, "no address: \(Printable.text(error.reason.utf8))")
+        }
+    }
+}
