@@ -11,7 +11,7 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         /// The fields of the lines.
         let record: LoginRecord
         /// Where bytes are counted.
-        let tally: Tally
+        var tally = Tally.unread()
     }
 
     /// Milliseconds a client gets to close its end after the real server has closed its own.

@@ -8,6 +8,8 @@ import TLS
 /// One client's connection from its greeting to the hand-over: straight code that reads as the manual tells it.
 final class Session: Visitor {
     private let services: Services
+    /// Those of the listener it came in by.
+    private let settings: Settings
     private let router: Router
     private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
@@ -39,13 +41,15 @@ final class Session: Visitor {
 
     /// A session over an accepted connection.
     init(
-        _ channel: Channel, services: Services, router: Router, authentication: LocalAuthentication?,
+        _ channel: Channel, services: Services, settings: Settings, router: Router,
+        authentication: LocalAuthentication?,
         tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, origin: Origin? = nil,
         note: String = "", tally: Tally = .unread()
     ) {
         self.services = services
         self.tally = tally
         since = channel.thread.now
+        self.settings = settings
         self.router = router
         self.authentication = authentication
         self.tlsSessions = tlsSessions
@@ -54,12 +58,12 @@ final class Session: Visitor {
         self.note = note
         self.origin = origin
         destination = SocketAddress.of(channel.descriptor, peer: false)
-        let patience = UInt64(clamping: services.options.authenticateTimeout) &* 1000
+        let patience = UInt64(clamping: settings.options.authenticateTimeout) &* 1000
         client = Stream(channel, patience: patience == 0 ? nil : patience)
         route = Self.route(source, destination)
     }
 
-    private var options: Options { _read { yield services.settings.options } }
+    private var options: Options { _read { yield settings.options } }
 
     /// Serves the client until its login, and starts the relay.
     /// - Returns: the relay that took over; nil where the session is over.
@@ -93,7 +97,7 @@ final class Session: Visitor {
         if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
         let identity = await "ready on \(hostName()) \(services.checksum)"
         let front = Front(
-            stream: client, settings: services.settings, identity: identity, listenTLS: services.tls.listen,
+            stream: client, settings: settings, identity: identity, listenTLS: services.tls.listen,
             pauseLength: services.pauseLength)
         if options.sslMode.contains(.sslListen) { try await front.startTLS(as: .ssl) }
         let dialogue = makeClient(front)
@@ -174,14 +178,14 @@ final class Session: Visitor {
     private func logIn(
         _ attempt: inout Attempt, identity: String
     ) async throws(ServerError) -> (Stream, AcceptedLogin) {
-        guard !Front.loginDisabled(services.settings, client) else { throw .refused(.loginDisabled) }
-        attempt.port = services.settings.outgoingPort
-        let names = await services.settings.names.adding(domain())
+        guard !Front.loginDisabled(settings, client) else { throw .refused(.loginDisabled) }
+        attempt.port = settings.outgoingPort
+        let names = await settings.names.adding(domain())
         var place: Destination
-        let route = await router.route(
+        let found = await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
         tally.measure(.lookup, since: attempt.begun)
-        switch route {
+        switch found {
         case .found(let found, let name):
             place = found
             attempt.rename(to: options.usernameFromDatabase ? found.user ?? name : name)
@@ -193,7 +197,7 @@ final class Session: Visitor {
             throw .refused(.mapUnavailable)
         }
         attempt.host = place.host
-        attempt.port = place.port ?? services.settings.outgoingPort
+        attempt.port = place.port ?? settings.outgoingPort
 
         if options.authenticateIn { try await authenticate(attempt.credentials, names) }
         let begun = Tally.clock()
@@ -202,7 +206,7 @@ final class Session: Visitor {
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
-                stream: server, settings: services.settings, identity: identity, host: place.host, address: address,
+                stream: server, settings: settings, identity: identity, host: place.host, address: address,
                 memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
@@ -247,7 +251,7 @@ final class Session: Visitor {
     ) async throws(ServerError) -> (Stream, SocketAddress) {
         repeat {
             attempt.host = place.host
-            attempt.port = place.port ?? services.settings.outgoingPort
+            attempt.port = place.port ?? settings.outgoingPort
             realServer = place.host
             let addresses: [SocketAddress]
             do throws(Resolver.Failure) {

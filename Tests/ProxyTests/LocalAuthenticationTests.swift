@@ -167,7 +167,7 @@ import Testing
     }
 
     @Test func theWorkersOrdersNameBothSockets() {
-        var orders = Worker.Orders(listeners: 2)
+        var orders = Worker.Orders(places: [0, 0])
         for (maps, auth) in [([], nil), (["/m a p"], nil), ([], "/auth"), (["/m"], "/auth")] as [([String], String?)] {
             orders.mapSockets = maps
             orders.authSocket = auth

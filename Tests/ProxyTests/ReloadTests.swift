@@ -64,11 +64,12 @@ struct ReloadTests {
     }
 
     @Test func socketsThatAreWantedAgainStay() throws {
-        let first = try Listening.open(options("127.0.0.1"))
+        let first = try Listening.open(options("127.0.0.1")).descriptors
         defer { first.forEach { close($0) } }
         let port = SocketAddress.of(first[0], peer: false).port
         let second = try Listening.open(
-            options("127.0.0.1:\(port)", "127.0.0.2:\(port)", "[::1]:\(port)"), keeping: first)
+            options("127.0.0.1:\(port)", "127.0.0.2:\(port)", "[::1]:\(port)"), keeping: first
+        ).descriptors
         defer { second.dropFirst().forEach { close($0) } }
         #expect(second.count == 3)
         #expect(second[0] == first[0], "the one that was open")
@@ -76,8 +77,8 @@ struct ReloadTests {
     }
 
     @Test func oneThatCannotBeOpenedLeavesAllAsItWas() throws {
-        let first = try Listening.open(options("127.0.0.1"))
-        let other = try Listening.open(options("127.0.0.3"))
+        let first = try Listening.open(options("127.0.0.1")).descriptors
+        let other = try Listening.open(options("127.0.0.3")).descriptors
         defer { (first + other).forEach { close($0) } }
         let port = SocketAddress.of(first[0], peer: false).port
         let taken = SocketAddress.of(other[0], peer: false).port
@@ -86,15 +87,15 @@ struct ReloadTests {
         #expect(failure?.description.contains("--bind_address 127.0.0.3:\(taken)") == true)
         #expect(linux_fcntl(first[0], F_GETFD, 0) >= 0, "what was there is open")
         // What was opened on the way is closed.
-        let again = try Listening.open(options("127.0.0.2:\(port)"))
+        let again = try Listening.open(options("127.0.0.2:\(port)")).descriptors
         again.forEach { close($0) }
     }
 
     @Test func theSocketForBothFamiliesIsNotThatOfOne() throws {
-        let both = try Listening.open(parseOptions(["-l", "0"]))
+        let both = try Listening.open(parseOptions(["-l", "0"])).descriptors
         defer { both.forEach { close($0) } }
         let port = SocketAddress.of(both[0], peer: false).port
-        #expect(try Listening.open(parseOptions(["-l", "\(port)"]), keeping: both) == both)
+        #expect(try Listening.open(parseOptions(["-l", "\(port)"]), keeping: both).descriptors == both)
         #expect(throws: Listening.Failure.self) {
             try Listening.open(options("127.0.0.1:\(port)"), keeping: both)
         }

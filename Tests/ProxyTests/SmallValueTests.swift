@@ -108,22 +108,22 @@ import Testing
 
     // MARK: Processes
 
-    private static func orders(_ listeners: Int, _ set: (inout Worker.Orders) -> Void) -> Worker.Orders {
-        var orders = Worker.Orders(listeners: listeners)
+    private static func orders(_ places: [Int], _ set: (inout Worker.Orders) -> Void) -> Worker.Orders {
+        var orders = Worker.Orders(places: places)
         set(&orders)
         return orders
     }
 
     @Test(
         arguments: [
-            orders(1) { $0.reports = true },
-            orders(60) {
+            orders([0]) { $0.reports = true },
+            orders([0, 0, 1, 249]) {
                 $0.mapSockets = ["/run/perdition/map.x/popmap"]
                 $0.hasPassphrase = true
                 $0.watchesMaps = true
                 $0.hasErrors = true
             },
-            orders(0) {
+            orders([]) {
                 $0.mapSockets = ["/a b  c/d", "/e", " f"]
                 $0.authSocket = "/run/auth"
                 $0.detached = true
@@ -143,15 +143,16 @@ import Testing
 
     @Test(arguments: [
         "", "1", "1 0000000", "1 0000000 ", "x 0000000 0,0,0,0,0  /a", "-1 0000000 0,0,0,0,0  /a",
-        "61 0000000 0,0,0,0,0  /a", "1 000000 0,0,0,0,0  /a", "1 00000000 0,0,0,0,0  /a", "1 0000000  /a",
-        "99999999999999999999 0000000 0,0,0,0,0  ", "1 0000000 0,0,0,0,32  /a", "1 0000000 0,0,0,-1,0  /a",
+        "1, 0000000 0,0,0,0,0  /a", "1,x 0000000 0,0,0,0,0  /a", "1 000000 0,0,0,0,0  /a",
+        "1 00000000 0,0,0,0,0  /a", "1 0000000  /a", "99999999999999999999 0000000 0,0,0,0,0  ",
+        "1 0000000 0,0,0,0,32  /a", "1 0000000 0,0,0,-1,0  /a",
     ])
     func refusesOrdersThatAreNone(text: String) {
         #expect(Worker.Orders(text) == nil)
     }
 
     @Test func ordersNameDescriptorsInTheirPlaces() {
-        var orders = Worker.Orders(listeners: 2)
+        var orders = Worker.Orders(places: [0, 1])
         #expect(
             [orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [nil, nil, nil, nil, nil])
         orders.hasPassphrase = true

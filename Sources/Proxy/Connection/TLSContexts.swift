@@ -1,6 +1,6 @@
 import TLS
 
-/// The two sides' keys, certificates and policies; each there only where `--ssl_mode` needs it.
+/// The two sides' keys, certificates and policies; each there only where a listener needs it, and then for all of them.
 struct TLSContexts: Sendable {
     /// Towards clients.
     let listen: TLSContext?
@@ -13,11 +13,12 @@ struct TLSContexts: Sendable {
     ///   - tickets: what clients' sessions are sealed with, so that they can be resumed elsewhere.
     /// - Throws: `TLSError`, a sentence that names the option and the file.
     init(_ options: Options, passphrase: Int32? = nil, tickets: TicketKeys? = nil) throws(TLSError) {
+        let mode = options.everySSLMode
         listen =
-            options.sslMode.isDisjoint(with: [.sslListen, .tlsListen])
+            mode.isDisjoint(with: [.sslListen, .tlsListen])
             ? nil : try .server(Self.server(options, passphrase), tickets: tickets)
         outgoing =
-            options.sslMode.isDisjoint(with: [.sslOutgoing, .tlsOutgoing]) ? nil : try .client(Self.client(options))
+            mode.isDisjoint(with: [.sslOutgoing, .tlsOutgoing]) ? nil : try .client(Self.client(options))
     }
 
     private static func trust(_ options: Options) -> TLSTrust {

@@ -100,6 +100,26 @@ extension OptionKind {
         }
     }
 
+    /// Listeners, between blanks; further mentions add to them.
+    static func listeners(_ path: Path<[Listener]>) -> OptionKind {
+        OptionKind(
+            "PROTOCOL://ADDRESS[:PORT][?NAME=VALUE...]", accumulates: true,
+            take: { (options, text, declaration) throws(Problem) in
+                for word in text.split(separator: " ") {
+                    do throws(Listener.Fault) {
+                        options[keyPath: path].append(try Listener(String(word)))
+                    } catch {
+                        throw Problem(
+                            original:
+                                "--\(declaration.name) \(Printable.text(word.utf8)): \(error.wrong): \(error.instead)",
+                            wrong: "\"\(Printable.text(word.utf8))\": \(error.wrong)", instead: error.instead)
+                    }
+                }
+            },
+            show: { $0[keyPath: path].map(\.description).joined(separator: " ") },
+            reset: { $0[keyPath: path] = [] })
+    }
+
     /// Networks between commas.
     static func networks(_ name: String, _ path: Path<[Network]>) -> OptionKind {
         value(name, path, show: { $0.map(\.description).joined(separator: ",") }) {

@@ -23,6 +23,11 @@ public enum OptionList {
             "listen_port", "l", .filledText("PORT", \.listenPort), .connections,
             "Port to listen on, by number or name.", default: "that of the protocol"),
         .init(
+            "listen", .listeners(\.listen), .connections,
+            "Listen here, for this protocol: imap4, imap4s, pop3, pop3s or managesieve; ADDRESS is one, a host's name or *. "
+                + "Given once for each of several, in place of protocol, bind_address and listen_port. "
+                + "Behind a ?, ssl=MODE and outgoing_port=PORT stand for ssl_mode and outgoing_port here."),
+        .init(
             "outgoing_server", "s", .servers("SERVER[,SERVER...]", \.outgoingServer), .connections,
             "Real servers, taken in turn, for users that the popmap does not know."),
         .init(

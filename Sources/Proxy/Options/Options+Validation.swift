@@ -5,7 +5,8 @@ extension Options {
     ///
     /// `source` gives, for an option's name, the place in the file that set it, or nothing.
     mutating func finish(source: (String) -> String) throws(OptionError) {
-        if sslMode.isEmpty, protocolName == .pop3s || protocolName == .imap4s { sslMode = .sslAll }
+        try checkListeners(source: source)
+        if listen.isEmpty, sslMode.isEmpty, protocolName.isPrivate { sslMode = .sslAll }
         if sslMode.contradictsItself { throw OptionError("\(source("ssl_mode"))invalid ssl_mode combination") }
         if sslPassphraseFd != 0, !sslPassphraseFile.isEmpty {
             throw OptionError("Only one of ssl_passphrase_fd and ssl_passphrase_file may be specified")
@@ -24,6 +25,31 @@ extension Options {
             _ = try LogDestination(logFacility)
         } catch {
             throw OptionError("\(source("log_facility"))\(error)")
+        }
+    }
+
+    private func checkListeners(source: (String) -> String) throws(OptionError) {
+        guard !listen.isEmpty else { return }
+        for (name, isThere) in [("bind_address", !bindAddress.isEmpty), ("listen_port", listenPort != nil)]
+        where isThere {
+            throw OptionError(
+                "\(source(name))--\(name) and --listen do not go together: write address and port into --listen alone")
+        }
+        if inetdMode {
+            throw OptionError(
+                "\(source("listen"))--listen and --inetd_mode do not go together: inetd listens by itself, so leave --listen out "
+                    + "and say --protocol")
+        }
+        for (number, listener) in listen.enumerated() {
+            let place = "\(source("listen"))--listen \(listener)"
+            if listen[..<number].contains(where: { $0.description == listener.description }) {
+                throw OptionError("\(place): is there twice: leave one of them out")
+            }
+            if adapted(to: listener).sslMode.contradictsItself {
+                throw OptionError(
+                    "\(place): TLS cannot begin both with the first byte and on request: write one ssl_ or tls_ mode for each "
+                        + "side")
+            }
         }
     }
 

@@ -12,6 +12,8 @@ public struct Options: Sendable, Equatable {
     public var bindAddress: [ServerAddress] = []
     /// `--listen_port`, a number or a name; nil means that of the protocol.
     public var listenPort: String?
+    /// `--listen`; empty means the one protocol, with ``bindAddress`` and ``listenPort``. See ``perListener``.
+    public var listen: [Listener] = []
     /// `--outgoing_server`, in turn for users the popmap does not know.
     public var outgoingServer: [ServerAddress] = []
     /// `--outgoing_port`, a number or a name; nil means that of the protocol.
@@ -147,7 +149,7 @@ public struct Options: Sendable, Equatable {
 
     // MARK: TLS
 
-    /// `--ssl_mode`; after parsing it holds what POP3S and IMAP4S imply, too.
+    /// `--ssl_mode`; after parsing it holds what POP3S and IMAP4S imply, too, unless there is `--listen`.
     public var sslMode: SSLMode = []
     /// `--ssl_ca_chain_file`.
     public var sslCaChainFile = ""

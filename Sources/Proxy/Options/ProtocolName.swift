@@ -39,6 +39,9 @@ public enum ProtocolName: String, Sendable, CaseIterable {
         }
     }
 
+    /// Whether it is spoken over TLS from the first byte.
+    var isPrivate: Bool { self == .pop3s || self == .imap4s }
+
     /// The protocol named by `--protocol`, in any case.
     public init?(option text: String) {
         guard let found = Self.allCases.first(where: { $0.rawValue == text.uppercased() }) else { return nil }

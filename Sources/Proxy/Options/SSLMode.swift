@@ -27,6 +27,11 @@ public struct SSLMode: OptionSet, Sendable, Hashable {
     /// TLS on request on both sides, and no login without.
     public static let tlsAllForce: SSLMode = [.tlsListenForce, .tlsOutgoingForce]
 
+    /// Everything about clients.
+    static let listenSide: SSLMode = [.sslListen, .tlsListenForce]
+    /// Everything about real servers.
+    static let outgoingSide: SSLMode = [.sslOutgoing, .tlsOutgoingForce]
+
     /// Ordered so that the first match of what is left to say is the shortest spelling.
     static let names: [(SSLMode, String)] = [
         (.sslAll, "ssl_all"), (.sslListen, "ssl_listen"), (.sslOutgoing, "ssl_outgoing"),

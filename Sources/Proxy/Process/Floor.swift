@@ -57,12 +57,13 @@ final class Floor {
     }
 
     /// Opens the doors. What is set on the listening sockets holds for the connections (TCP_NODELAY, SO_KEEPALIVE).
-    func accept(from listeners: [Int32]) {
-        for listener in listeners {
+    /// - Parameter doors: listening sockets, and what holds for those who come in by each.
+    func accept(from doors: [(socket: Int32, settings: Settings)]) {
+        for (socket, settings) in doors {
             do throws(Errno) {
                 acceptors.append(
-                    try Acceptor(listener, on: loop.thread) { [unowned self] descriptor, peer in
-                        welcome(descriptor, peer)
+                    try Acceptor(socket, on: loop.thread) { [unowned self] descriptor, peer in
+                        welcome(descriptor, peer, settings)
                     } failed: { [unowned self] error in
                         noDescriptors(error)
                     })
@@ -101,37 +102,36 @@ final class Floor {
         for visitor in visitors.values { visitor.stop() }
     }
 
-    private func welcome(_ descriptor: Int32, _ peer: SocketAddress) {
+    private func welcome(_ descriptor: Int32, _ peer: SocketAddress, _ settings: Settings) {
         let limit = services.options.connectionLimit
         let open = services.sessions.add(1, ordering: .relaxed).newValue
         if limit > 0, open > limit {
             services.limitNotice.say(loop.thread.now) { more in
                 "Connection limit of \(limit) reached (--connection_limit): \(peer) was turned away\(more)"
             }
-            return turnAway(descriptor, "Too many connections, mate")
+            return turnAway(descriptor, settings, "Too many connections, mate")
         }
         tally.add(.connections)
         let origin = services.door.origin(of: peer)
         guard services.door.enter(origin, peer, now: loop.thread.now) else {
-            return turnAway(descriptor, "Too many connections from your address, mate")
+            return turnAway(descriptor, settings, "Too many connections from your address, mate")
         }
         if open > services.capacity.sessions, !makeRoom() {
             services.door.leave(origin, waiting: true, now: loop.thread.now)
-            return turnAway(descriptor, "Too many connections, mate")
+            return turnAway(descriptor, settings, "Too many connections, mate")
         }
         loop.start { loop in
             guard let floor = loop.thread.tenant as? Floor else { return }
-            await floor.serve(descriptor, peer, origin)
+            await floor.serve(descriptor, peer, origin, settings)
         }
     }
 
     /// A word to the one too many; one that fits in any socket's buffer.
-    private func turnAway(_ descriptor: Int32, _ text: StaticString) {
+    private func turnAway(_ descriptor: Int32, _ settings: Settings, _ text: StaticString) {
         services.sessions.subtract(1, ordering: .relaxed)
         tally.add(.turnedAway)
-        let options = services.options
-        if !options.sslMode.contains(.sslListen) {
-            Farewell.bytes(text, options.protocolName).withUnsafeBytes {
+        if !settings.options.sslMode.contains(.sslListen) {
+            Farewell.bytes(text, settings.options.protocolName).withUnsafeBytes {
                 _ = linux_send(descriptor, $0.baseAddress, $0.count)
             }
         }
@@ -162,21 +162,25 @@ final class Floor {
     }
 
     /// A session over an accepted connection.
-    /// - Parameter note: what follows the addresses in the Connect line.
+    /// - Parameters:
+    ///   - settings: those of the listener it came in by.
+    ///   - note: what follows the addresses in the Connect line.
     func makeSession(
-        _ channel: Channel, _ peer: SocketAddress, origin: Origin? = nil, note: String = ""
+        _ channel: Channel, _ peer: SocketAddress, _ settings: Settings, origin: Origin? = nil, note: String = ""
     ) -> Session {
         Session(
-            channel, services: services, router: router, authentication: authentication, tlsSessions: tlsSessions,
-            memory: memory, source: peer, origin: origin, note: note, tally: tally)
+            channel, services: services, settings: settings, router: router, authentication: authentication,
+            tlsSessions: tlsSessions, memory: memory, source: peer, origin: origin, note: note, tally: tally)
     }
 
-    private func serve(_ descriptor: Int32, _ peer: SocketAddress, _ origin: Origin?) async {
+    private func serve(
+        _ descriptor: Int32, _ peer: SocketAddress, _ origin: Origin?, _ settings: Settings
+    ) async {
         guard !stopping, let channel = try? Channel(descriptor, on: loop.thread) else {
             if stopping { close(descriptor) }
             return leave(origin, waiting: true)
         }
-        let session = makeSession(channel, peer, origin: origin)
+        let session = makeSession(channel, peer, settings, origin: origin)
         tally.add(.loggingIn)
         visitors[ObjectIdentifier(session)] = session
         queue.append(session)

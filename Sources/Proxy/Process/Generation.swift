@@ -34,6 +34,8 @@ final class Generation {
     let authenticator: Attendant?
     /// The sockets it accepts from; none once it leaves.
     var listeners: [Int32]
+    /// Which of the options' listeners each of them belongs to.
+    let places: [Int]
     /// When it was told to accept no more; nil while it serves.
     var leavingSince: UInt64?
     /// When it was told to end, whoever is there.
@@ -64,12 +66,14 @@ final class Generation {
 
     /// One whose worker is to be started.
     init(
-        _ plan: Plan, _ launch: Launch, listeners: [Int32], maps: [Map], authenticator: Attendant?, errors: ErrorPipe?
+        _ plan: Plan, _ launch: Launch, sockets: Listening.Sockets, maps: [Map], authenticator: Attendant?,
+        errors: ErrorPipe?
     ) throws(Errno) {
         configuration = plan.configuration
         patience = MapService.patience(plan.options)
         self.launch = launch
-        self.listeners = listeners
+        listeners = sockets.descriptors
+        places = sockets.places
         self.maps = maps
         self.authenticator = authenticator
         self.errors = errors
@@ -130,7 +134,7 @@ final class Generation {
     }
 
     private func program() -> ChildProcess.Program {
-        var orders = Worker.Orders(listeners: listeners.count)
+        var orders = Worker.Orders(places: Array(places.prefix(listeners.count)))
         orders.mapSockets = maps.map(\.socket)
         orders.authSocket = authenticator?.socket.path
         orders.detached = launch.isDetached
@@ -183,7 +187,11 @@ final class Generation {
         saved = worker
         errors = nil
         patience = parcel.number("patience") ?? 3000
-        listeners = parcel.numbers("listener")
+        let listeners: [Int32] = parcel.numbers("listener")
+        self.listeners = listeners
+        let places: [Int] = parcel.numbers("place")
+        // Of a program that knew one listener only.
+        self.places = places.isEmpty ? listeners.map { _ in 0 } : places
         leavingSince = parcel.number("leaving")
         endingSince = parcel.number("ending")
         var maps: [Map] = []
@@ -211,6 +219,7 @@ final class Generation {
         parcel.add("worker", worker.packed)
         parcel.add("patience", patience)
         for listener in listeners { parcel.add("listener", listener) }
+        for place in places { parcel.add("place", place) }
         if let leavingSince { parcel.add("leaving", leavingSince) }
         if let endingSince { parcel.add("ending", endingSince) }
         for map in maps {

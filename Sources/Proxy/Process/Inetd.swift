@@ -89,7 +89,7 @@ final class Inetd {
             status = Perdition.failure
             return loop.thread.stop()
         }
-        let session = floor.makeSession(channel, peer, note: " inetd_pid=\(getppid())")
+        let session = floor.makeSession(channel, peer, services.settings, note: " inetd_pid=\(getppid())")
         relay = await session.run()
         guard let relay else {
             if session.end != .loggedOut { status = Perdition.failure }

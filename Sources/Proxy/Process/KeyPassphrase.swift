@@ -13,7 +13,7 @@ enum KeyPassphrase {
 
     /// Whether a key is encrypted and no file has its passphrase.
     static func isNeeded(_ options: Options) -> Bool {
-        !options.sslMode.isDisjoint(with: [.sslListen, .tlsListen]) && options.sslPassphraseFile.isEmpty
+        !options.everySSLMode.isDisjoint(with: [.sslListen, .tlsListen]) && options.sslPassphraseFile.isEmpty
             && isEncrypted(options.sslKeyFile)
     }
 

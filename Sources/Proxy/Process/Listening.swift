@@ -8,17 +8,28 @@ enum Listening {
     static let backlog: Int32 = 4096
 
     /// Why an address cannot be listened on; a sentence that names the option.
-    struct Failure: Error, CustomStringConvertible {
+    struct Failure: Error, Equatable, CustomStringConvertible {
         let description: String
     }
 
-    /// Opens every socket the options ask for (`--bind_address`, `--listen_port`), or none at all.
+    /// Most sockets.
+    static let limit = 250
+
+    /// Sockets that wait for connections.
+    struct Sockets {
+        /// The sockets.
+        var descriptors: [Int32] = []
+        /// Which of ``Options/perListener`` each belongs to.
+        var places: [Int] = []
+    }
+
+    /// Opens every socket the options ask for (`--listen`, or `--bind_address` and `--listen_port`), or none at all.
     /// - Parameter present: sockets that are taken rather than opened where their address is asked for.
-    static func open(_ options: Options, keeping present: [Int32] = []) throws(Failure) -> [Int32] {
+    static func open(_ options: Options, keeping present: [Int32] = []) throws(Failure) -> Sockets {
         var doors = Doors(present)
         do throws(Failure) {
-            try open(options, &doors)
-            return doors.taken
+            if options.listen.isEmpty { try open(options, &doors) } else { try open(options.listen, &doors) }
+            return Sockets(descriptors: doors.taken, places: doors.places)
         } catch {
             for socket in doors.taken where !present.contains(socket) { close(socket) }
             throw error
@@ -29,12 +40,19 @@ enum Listening {
     private struct Doors {
         let present: [Int32]
         var taken: [Int32] = []
+        /// What each of them is for.
+        var places: [Int] = []
+        /// What is opened now.
+        var place = 0
 
         init(_ present: [Int32]) {
             self.present = present
         }
 
         mutating func take(_ address: SocketAddress, option: String) throws(Failure) {
+            guard taken.count < Listening.limit else {
+                throw Failure(description: "\(option): more than \(Listening.limit) addresses to listen on")
+            }
             let kept = present.first {
                 !taken.contains($0) && SocketAddress.of($0, peer: false) == address
                     && isForBoth($0) == (address.host == "::")
@@ -44,12 +62,36 @@ enum Listening {
             } else {
                 taken.append(try listen(address, option: option))
             }
+            places.append(place)
+        }
+    }
+
+    private static func open(_ listeners: [Listener], _ doors: inout Doors) throws(Failure) {
+        for (number, listener) in listeners.enumerated() {
+            doors.place = number
+            let option = "--listen \(listener)"
+            let port = listener.port ?? String(listener.protocolName.defaultPort)
+            guard let host = listener.host else {
+                try everywhere(port, option: option, &doors)
+                continue
+            }
+            for address in try resolve(host, port, option: option) {
+                if let other = doors.taken.firstIndex(where: { SocketAddress.of($0, peer: false) == address }) {
+                    throw Failure(
+                        description:
+                            "\(option): \(address) belongs to --listen \(listeners[doors.places[other]]) already: "
+                            + "give each an address and port of its own")
+                }
+                try doors.take(address, option: option)
+            }
         }
     }
 
     private static func open(_ options: Options, _ doors: inout Doors) throws(Failure) {
         let port = options.listenPort ?? String(options.protocolName.defaultPort)
-        guard !options.bindAddress.isEmpty else { return try everywhere(port, &doors) }
+        guard !options.bindAddress.isEmpty else {
+            return try everywhere(port, option: "--listen_port \(port)", &doors)
+        }
         for place in options.bindAddress {
             let option = "--bind_address \(place)" + (place.port == nil ? ", --listen_port \(port)" : "")
             for address in try resolve(place.host, place.port ?? port, option: option) {
@@ -66,8 +108,7 @@ enum Listening {
     }
 
     /// All addresses: one socket for IPv6 and IPv4 where the system has both, else for IPv4.
-    private static func everywhere(_ port: String, _ doors: inout Doors) throws(Failure) {
-        let option = "--listen_port \(port)"
+    private static func everywhere(_ port: String, option: String, _ doors: inout Doors) throws(Failure) {
         guard let number = try resolve("0.0.0.0", port, option: option).first?.port,
             let six = SocketAddress(host: "::", port: number), let four = SocketAddress(host: "0.0.0.0", port: number)
         else { throw Failure(description: "\(option): no such port") }

@@ -21,7 +21,7 @@ extension Master {
 
     /// A generation for a plan, with its programs: those among `attendants` that do, and new ones, which are added.
     static func makeGeneration(
-        _ plan: Plan, _ launch: Launch, _ listeners: [Int32], among attendants: inout [Attendant]
+        _ plan: Plan, _ launch: Launch, _ listeners: Listening.Sockets, among attendants: inout [Attendant]
     ) throws(Failure) -> Generation {
         var maps: [Generation.Map] = []
         for (number, map) in plan.maps.enumerated() {
@@ -46,7 +46,7 @@ extension Master {
         let errors = try makeErrors(plan)
         return try wrap { () throws(Errno) in
             try Generation(
-                plan, launch, listeners: listeners, maps: maps, authenticator: helper, errors: errors)
+                plan, launch, sockets: listeners, maps: maps, authenticator: helper, errors: errors)
         }
     }
 
@@ -78,7 +78,7 @@ extension Master {
 
     /// Opens and starts everything for a plan, beside what serves.
     func raise(_ plan: Plan, note: String) {
-        var listeners: [Int32] = []
+        var listeners = Listening.Sockets()
         do throws(Failure) {
             let sink = plan.options.logFacility == options.logFacility ? sink : try Self.openLog(plan)
             listeners = try Self.wrap { () throws(Listening.Failure) in
@@ -107,7 +107,7 @@ extension Master {
                 throw error
             }
         } catch {
-            for listener in listeners where !current.listeners.contains(listener) { close(listener) }
+            for listener in listeners.descriptors where !current.listeners.contains(listener) { close(listener) }
             sweep()
             refuse(error.description)
         }

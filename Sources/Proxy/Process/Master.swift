@@ -85,7 +85,7 @@ final class Master {
             throw Failure("\(options.programName): \(error)")
         }
         Limits.raiseOpenFiles()
-        let listeners: [Int32]
+        let listeners: Listening.Sockets
         do throws(Listening.Failure) {
             listeners = try Listening.open(options)
         } catch {
@@ -113,7 +113,7 @@ final class Master {
 
     /// - Parameter ready: called when the program serves.
     private static func start(
-        _ plan: Plan, _ launch: Launch, _ listeners: [Int32], ready: () -> Void
+        _ plan: Plan, _ launch: Launch, _ listeners: Listening.Sockets, ready: () -> Void
     ) throws(Failure) -> Int32 {
         let options = plan.options
         let sink = try openLog(plan)
@@ -133,7 +133,7 @@ final class Master {
         launch.ledger = Ledger()
         launch.ledger?[.started] = UInt64(clamping: time(nil))
         if !options.staysInForeground || options.debug {
-            log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolName.logName)")
+            log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolNames)")
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
         var attendants: [Attendant] = []

@@ -8,6 +8,8 @@ import TLS
 final class Services: Sendable {
     /// What the administrator set, and what follows from it.
     let settings: Settings
+    /// The same for those who come in by each listener, in the order of `--listen`; one where that is not there.
+    let listeners: [Settings]
     /// Where the lines go that programs read.
     let log: Logger
     /// Keys, certificates and policies of both sides.
@@ -46,6 +48,7 @@ final class Services: Sendable {
         pauseLength: UInt64 = Front.pauseLength, capacity: Capacity = .unlimited
     ) {
         settings = Settings(options)
+        listeners = options.listen.isEmpty ? [settings] : options.perListener.map { Settings($0) }
         self.pauseLength = pauseLength
         self.capacity = capacity
         door = Door(options, pause: pauseLength, log: log)

@@ -21,8 +21,8 @@ extension Worker {
 
     /// What the master tells a worker beside the command line. Descriptors stand in the order of the members, from 3 on.
     struct Orders: Equatable {
-        /// How many listening sockets there are.
-        var listeners: Int
+        /// The listening sockets: which of the options' listeners each belongs to.
+        var places: [Int]
         /// Whether a descriptor wants to hear how far the worker is.
         var reports = false
         /// Whether a descriptor holds the passphrase of the key.
@@ -52,20 +52,23 @@ extension Worker {
         var environment: [String] {
             let flags = flags.map { $0 ? "1" : "0" }.joined()
             let maps = mapSockets.joined(separator: "\n")
-            let words = "\(listeners) \(flags) \(control.text) \(authSocket ?? "") \(maps)"
+            let places = places.map { String($0) }.joined(separator: ",")
+            let words = "\(places) \(flags) \(control.text) \(authSocket ?? "") \(maps)"
             let orders = "\(Worker.roleVariable)=\(words)"
             return getenv("GLIBC_TUNABLES") == nil ? [orders, Worker.allocator] : [orders]
         }
 
-        init(listeners: Int) {
-            self.listeners = listeners
+        init(places: [Int]) {
+            self.places = places
         }
 
         /// Reads what `environment` wrote; nil where it is not that.
         init?(_ text: String) {
             let parts = text.split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
-            guard parts.count == 5, let count = Int(parts[0]), (0...60).contains(count) else { return nil }
-            listeners = count
+            guard parts.count == 5 else { return nil }
+            let words = parts[0].isEmpty ? [] : parts[0].split(separator: ",", omittingEmptySubsequences: false)
+            places = words.compactMap { UInt16($0).map { Int($0) } }
+            guard places.count == words.count, places.count <= Listening.limit else { return nil }
             let flags = parts[1].map { $0 == "1" }
             guard flags.count == self.flags.count else { return nil }
             reports = flags[0]
@@ -82,7 +85,7 @@ extension Worker {
         }
 
         /// The listening sockets.
-        var sockets: [Int32] { (0..<Int32(listeners)).map { 3 + $0 } }
+        var sockets: [Int32] { places.indices.map { 3 + Int32($0) } }
         /// The descriptor that wants to hear how far the worker is.
         var report: Int32? { descriptor(0) }
         /// The descriptor that holds the passphrase of the key.
@@ -95,12 +98,12 @@ extension Worker {
         var errors: Int32? { descriptor(4) }
 
         /// What is for `perditionctl`, with the numbers of its descriptors: behind those that flags speak of.
-        var desk: Desk { control.desk(from: 3 + Int32(listeners) + Int32(flags.prefix(5).count { $0 })) }
+        var desk: Desk { control.desk(from: 3 + Int32(places.count) + Int32(flags.prefix(5).count { $0 })) }
 
         /// One of those behind the sockets, where it is there.
         private func descriptor(_ flag: Int) -> Int32? {
             guard flags[flag] else { return nil }
-            return 3 + Int32(listeners) + Int32(flags[..<flag].count { $0 })
+            return 3 + Int32(places.count) + Int32(flags[..<flag].count { $0 })
         }
     }
 

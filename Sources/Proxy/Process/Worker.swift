@@ -19,6 +19,8 @@ final class Worker {
     private let loops: [Loop]
     private let signals: SignalDescriptor
     private let listeners: [Int32]
+    /// Which of the options' listeners each of them belongs to.
+    private let places: [Int]
     private let desk: Orders.Desk
     private let ledger: Ledger?
     /// Where the master hears of us.
@@ -63,6 +65,7 @@ final class Worker {
         let descriptors: Int
         let master = getppid()
         listeners = orders.sockets
+        places = orders.places
         reports = orders.report
         desk = orders.desk
         ledger = orders.desk.ledger.flatMap { Ledger(descriptor: $0) }
@@ -103,7 +106,8 @@ final class Worker {
 
     private func start() {
         let services = services
-        let listeners = listeners
+        let doors = zip(listeners, places.map { services.listeners[min($0, services.listeners.count - 1)] })
+            .map { (socket: $0, settings: $1) }
         let (loops, desk, ledger, reports) = (loops, desk, ledger, reports)
         ledger?.set(rows: loops.count, of: desk.block)
         for loop in loops {
@@ -115,7 +119,7 @@ final class Worker {
                     loop, services: services,
                     tally: ledger?.tally(block: desk.block, row: number) ?? .unread())
                 loop.thread.tenant = floor
-                floor.accept(from: listeners)
+                floor.accept(from: doors)
                 guard number == 0 else { return }
                 floor.desk = ControlDesk(loop, loops, services, desk, ledger: ledger, reports: reports)
                 floor.desk?.open()

@@ -19,7 +19,8 @@ extension Session {
         _ channel: Channel, _ services: Services, _ router: Router, source: SocketAddress, origin: Origin? = nil
     ) {
         self.init(
-            channel, services: services, router: router, authentication: nil, tlsSessions: nil,
+            channel, services: services, settings: services.settings, router: router, authentication: nil,
+            tlsSessions: nil,
             memory: CapabilityMemory(channel.thread), source: source, origin: origin)
     }
 }
