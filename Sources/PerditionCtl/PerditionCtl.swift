@@ -63,7 +63,8 @@ struct Connection: ParsableArguments {
 }
 
 struct Who: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List the sessions, of workers from before a reload, too.")
+    static let configuration = CommandConfiguration(
+        abstract: "List the sessions, of workers from before a reload, too.")
     @OptionGroup var connection: Connection
 
     func run() throws { try connection.run(.who) }

@@ -13,10 +13,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        .who, .stats, .purge, .reload, .drain, .kick(user: Array("joe".utf8)), .lookup(user: Array("joe smith".utf8)),
-        .kick(user: [0xff, 0, 10, 9, UInt8(ascii: "\\"), UInt8(ascii: "x")]), .kick(user: Array("straße".utf8)),
-    ] as [ControlCommand])
+    @Test(
+        arguments: [
+            .who, .stats, .purge, .reload, .drain, .kick(user: Array("joe".utf8)),
+            .lookup(user: Array("joe smith".utf8)),
+            .kick(user: [0xff, 0, 10, 9, UInt8(ascii: "\\"), UInt8(ascii: "x")]), .kick(user: Array("straße".utf8)),
+        ] as [ControlCommand])
     func aCommandIsALineAndBack(_ command: ControlCommand) throws {
         let line = Array(command.line.utf8)
         #expect(!line.contains(10))
@@ -33,7 +35,8 @@ import Testing
     }
 
     @Test func anAnswerIsTextAndBack() throws {
-        var answer = ControlAnswer(columns: ["a", "b"], rows: [["1", ""], ["tab\tline\nend", "\\x"], ["é", "\u{1}"]])
+        var answer = ControlAnswer(
+            columns: ["a", "b"], rows: [["1", ""], ["tab\tline\nend", "\\x"], ["é", "\u{1}"]])
         answer.warnings = ["one", "two\nlines"]
         #expect(try ControlAnswer(text: Array(answer.text.utf8)) == answer)
         #expect(try ControlAnswer(text: Array(ControlAnswer(columns: ["a"]).text.utf8)).rows == [])
@@ -47,7 +50,9 @@ import Testing
         #expect(ControlAnswer(error: "why").text == "ERROR why\nEND\n")
     }
 
-    @Test(arguments: ["", "OK\n", "OK\na\tb\n1\t2\n", "OK\na\tb\n1\nEND\n", "huh\nx\nEND\n", "OK\nEND\n", "OK\na\nEND"])
+    @Test(arguments: [
+        "", "OK\n", "OK\na\tb\n1\t2\n", "OK\na\tb\n1\nEND\n", "huh\nx\nEND\n", "OK\nEND\n", "OK\na\nEND",
+    ])
     func whatIsNotWholeIsNoAnswer(_ text: String) {
         #expect(throws: ControlAnswer.Fault.self) { try ControlAnswer(text: Array(text.utf8)) }
     }

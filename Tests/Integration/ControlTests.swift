@@ -219,8 +219,10 @@ import Testing
         let path = try directory.write("precious", to: "control")
         let (status, output) = try ChildProcess.run(
             Programs.perdition.get(),
-            ["--map_library", "", "--log_facility", "-", "--pid_file", "", "--control_socket", path, "--listen_port",
-                "\(FreePort.next())", "--config_file", "/dev/null"])
+            [
+                "--map_library", "", "--log_facility", "-", "--pid_file", "", "--control_socket", path, "--listen_port",
+                "\(FreePort.next())", "--config_file", "/dev/null",
+            ])
         #expect(status == 255)
         #expect(output.contains("--control_socket \(path): "), "\(output)")
         #expect(directory.text("control") == "precious")

@@ -154,8 +154,8 @@ final class Generation {
         add(try? Worker.Brief(configuration, launch.tickets).packed.descriptor(), \.hasBrief, isOurs: false)
         add(worker.errors?.writing, \.hasErrors, isOurs: true)
         let desk = Worker.Orders.Desk(
-            ledger: block.flatMap { _ in launch.ledger?.descriptor }, talk: talk?.own, listener: control, elders: elders,
-            block: block ?? 0)
+            ledger: block.flatMap { _ in launch.ledger?.descriptor }, talk: talk?.own, listener: control,
+            elders: elders, block: block ?? 0)
         orders.control = desk.orders
         program.descriptors += desk.descriptors
         // The worker takes the pipe by itself, when nobody reads the other any more.

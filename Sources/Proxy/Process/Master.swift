@@ -247,7 +247,8 @@ final class Master {
         if nextReport > now {
             times.append(nextReport)
         } else {
-            readers += generations.map(\.reports.read) + generations.compactMap(\.watch?.read) + charges.compactMap(\.errors?.reading)
+            readers += generations.map(\.reports.read) + generations.compactMap(\.watch?.read)
+            readers += charges.compactMap(\.errors?.reading)
             if let rehearsal { readers.append(rehearsal.output) }
         }
         var waits = readers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
