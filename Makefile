@@ -29,6 +29,7 @@ BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
 TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
                  dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
+                 chromium prometheus \
                  slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
                  perdition-ldap perdition-mysql perdition-postgresql
 

@@ -9,6 +9,8 @@ extension Worker.Orders {
         var hasListener = false
         /// How many workers of before there are.
         var elders = 0
+        /// How many sockets for metrics there are.
+        var metrics = 0
         /// Where to count.
         var block = 0
 
@@ -17,18 +19,20 @@ extension Worker.Orders {
         /// Reads what ``text`` made; nil where it is not that.
         init?(_ text: some StringProtocol) {
             let numbers = text.split(separator: ",").compactMap { Int($0) }
-            guard numbers.count == 5, (0...1000).contains(numbers[3]), (0..<Ledger.blockCount).contains(numbers[4])
+            guard numbers.count == 6, (0...1000).contains(numbers[3]), (0...100).contains(numbers[4]),
+                (0..<Ledger.blockCount).contains(numbers[5])
             else { return nil }
             hasLedger = numbers[0] == 1
             hasTalk = numbers[1] == 1
             hasListener = numbers[2] == 1
             elders = numbers[3]
-            block = numbers[4]
+            metrics = numbers[4]
+            block = numbers[5]
         }
 
         /// As a word.
         var text: String {
-            "\(hasLedger ? 1 : 0),\(hasTalk ? 1 : 0),\(hasListener ? 1 : 0),\(elders),\(block)"
+            "\(hasLedger ? 1 : 0),\(hasTalk ? 1 : 0),\(hasListener ? 1 : 0),\(elders),\(metrics),\(block)"
         }
 
         /// The descriptors.
@@ -43,7 +47,7 @@ extension Worker.Orders {
             let (ledger, talk, listener) = (take(hasLedger), take(hasTalk), take(hasListener))
             return Desk(
                 ledger: ledger, talk: talk, listener: listener, elders: (0..<elders).compactMap { _ in take(true) },
-                block: block)
+                metrics: (0..<metrics).compactMap { _ in take(true) }, block: block)
         }
     }
 
@@ -57,11 +61,13 @@ extension Worker.Orders {
         var listener: Int32?
         /// Where the workers of before can be asked.
         var elders: [Int32]
+        /// Where metrics are served.
+        var metrics: [Int32]
         /// Where to count.
         var block: Int
 
         /// All of them, in the order of the worker's numbers.
-        var descriptors: [Int32] { [ledger, talk, listener].compactMap(\.self) + elders }
+        var descriptors: [Int32] { [ledger, talk, listener].compactMap(\.self) + elders + metrics }
 
         /// What the worker is told.
         var orders: Control {
@@ -70,6 +76,7 @@ extension Worker.Orders {
             control.hasTalk = talk != nil
             control.hasListener = listener != nil
             control.elders = elders.count
+            control.metrics = metrics.count
             control.block = block
             return control
         }

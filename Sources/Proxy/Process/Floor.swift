@@ -31,6 +31,8 @@ final class Floor {
     let tally: Tally
     /// Who answers `perditionctl`; on the first loop only.
     var desk: ControlDesk?
+    /// Who serves metrics; on the first loop only.
+    var metrics: MetricsDesk?
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var queue = Queue()
@@ -76,6 +78,7 @@ final class Floor {
     /// Accepts no more than who waits now.
     func closeDoors() {
         desk?.closeDoors()
+        metrics?.closeDoors()
         for acceptor in acceptors { acceptor.close(taking: Listening.backlog) }
         acceptors = []
     }

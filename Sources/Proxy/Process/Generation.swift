@@ -50,6 +50,8 @@ final class Generation {
     var elders: [Int32] = []
     /// Where the master is asked through it.
     var control: Int32?
+    /// Where it serves metrics.
+    var metrics: [Int32] = []
     /// Where it counts; nil for nowhere.
     var block: Int?
     /// The worker the ledger knows of.
@@ -155,7 +157,7 @@ final class Generation {
         add(worker.errors?.writing, \.hasErrors, isOurs: true)
         let desk = Worker.Orders.Desk(
             ledger: block.flatMap { _ in launch.ledger?.descriptor }, talk: talk?.own, listener: control,
-            elders: elders, block: block ?? 0)
+            elders: elders, metrics: metrics, block: block ?? 0)
         orders.control = desk.orders
         program.descriptors += desk.descriptors
         // The worker takes the pipe by itself, when nobody reads the other any more.
@@ -182,6 +184,7 @@ final class Generation {
         block = parcel.number("block")
         noted = parcel.number("noted")
         control = parcel.number("control")
+        metrics = parcel.numbers("metrics")
         self.configuration = ConfigurationSnapshot(configuration)
         self.launch = launch
         saved = worker
@@ -238,6 +241,7 @@ final class Generation {
         if let block { parcel.add("block", block) }
         if let noted { parcel.add("noted", noted) }
         if let control { parcel.add("control", control) }
+        for socket in metrics { parcel.add("metrics", socket) }
         if let watch {
             parcel.add("watch.read", watch.read)
             parcel.add("watch.write", watch.write)

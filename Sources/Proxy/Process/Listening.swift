@@ -139,7 +139,9 @@ enum Listening {
         return addresses
     }
 
-    private static func listen(_ address: SocketAddress, option: String) throws(Failure) -> Int32 {
+    /// Opens one.
+    /// - Parameter option: which asks for it, for a message.
+    static func listen(_ address: SocketAddress, option: String) throws(Failure) -> Int32 {
         let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
         guard descriptor >= 0 else { throw Failure(description: "\(option): \(Errno.last)") }
         var on: Int32 = 1

@@ -11,6 +11,7 @@ extension Master {
         let log: LogSink
         let pidFile: PidFile?
         let control: ControlSocket?
+        let metrics: [Int32]
         /// When it is given up.
         let deadline: UInt64
         /// Whether the program is another one than before.
@@ -88,10 +89,15 @@ extension Master {
             let control = try Self.wrap { () throws(Listening.Failure) in
                 try ControlSocket.open(plan.options, keeping: self.control)
             }
+            var metrics: [Int32] = []
             do throws(Failure) {
+                metrics = try Self.wrap { () throws(Listening.Failure) in
+                    try MetricsSocket.open(plan.options, keeping: self.metrics)
+                }
                 if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
                 let generation = try Self.makeGeneration(plan, launch, listeners, among: &attendants)
                 generation.control = control?.listener
+                generation.metrics = metrics
                 generation.block = launch.ledger.flatMap { _ in
                     Ledger.freeBlock(besides: generations.compactMap(\.block))
                 }
@@ -99,10 +105,12 @@ extension Master {
                 let now = LoopThread.clock()
                 candidate = Candidate(
                     generation: generation, plan: plan, log: sink, pidFile: pidFile, control: control,
+                    metrics: metrics,
                     deadline: now + Self.startPatience, note: note)
                 if let fault = generation.worker.startIfDue(now: now) { abandonCandidate(fault) }
             } catch {
                 if control?.path != self.control?.path { control?.remove() }
+                for socket in metrics where !self.metrics.contains(socket) { close(socket) }
                 pidFile?.remove()
                 throw error
             }
@@ -140,6 +148,8 @@ extension Master {
         }
         if candidate.control?.path != control?.path { control?.remove() }
         control = candidate.control
+        for socket in metrics where !candidate.metrics.contains(socket) { close(socket) }
+        metrics = candidate.metrics
         launch.ledger?[.configured] = UInt64(clamping: time(nil))
         launch.ledger?[.reloads] += 1
         for note in candidate.plan.notes { log.notice("\(note)") }
@@ -181,6 +191,7 @@ extension Master {
         for listener in generation.listeners where !current.listeners.contains(listener) { close(listener) }
         generation.close()
         if candidate.control?.path != control?.path { candidate.control?.remove() }
+        for socket in candidate.metrics where !metrics.contains(socket) { close(socket) }
         candidate.pidFile?.remove()
         sweep()
         if ending == nil { refuse(reason) }

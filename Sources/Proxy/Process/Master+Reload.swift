@@ -129,6 +129,7 @@ extension Master {
         if let path = parcel.text("control"), let listener: Int32 = parcel.number("control.listener") {
             master.control = ControlSocket(path: path, listener: listener)
         }
+        master.metrics = parcel.numbers("metrics")
         for entry in parcel.parcels("restarts") {
             if let name = entry.text("name") { master.restarts[name] = entry.number("count") }
         }
@@ -182,6 +183,7 @@ extension Master {
             parcel.add("control", control.path)
             parcel.add("control.listener", control.listener)
         }
+        for socket in metrics { parcel.add("metrics", socket) }
         for (name, count) in restarts {
             var entry = Parcel()
             entry.add("name", name)
@@ -195,6 +197,6 @@ extension Master {
     /// Descriptors that are to live on.
     private var descriptors: [Int32] {
         current.descriptors + leaving.flatMap(\.descriptors) + attendants.flatMap(\.descriptors)
-            + [control?.listener, launch.ledger?.descriptor].compactMap(\.self)
+            + metrics + [control?.listener, launch.ledger?.descriptor].compactMap(\.self)
     }
 }

@@ -37,6 +37,8 @@ final class Master {
     var pidFile: PidFile?
     /// Where `perditionctl` asks.
     var control: ControlSocket?
+    /// Where metrics are served.
+    var metrics: [Int32] = []
     /// How often each of the attendants was started again.
     var restarts: [String: UInt64] = [:]
     /// When nobody was accepted any more, as the program is to end with its last session; nil while it goes on.
@@ -123,7 +125,9 @@ final class Master {
         let signals = try wrap { () throws(SignalFailure) in try watchSignals() }
         let control = try wrap { () throws(Listening.Failure) in try ControlSocket.open(options, keeping: nil) }
         let pidFile: PidFile?
+        let metrics: [Int32]
         do throws(Failure) {
+            metrics = try wrap { () throws(Listening.Failure) in try MetricsSocket.open(options, keeping: []) }
             pidFile = try writePidFile(plan, log)
         } catch {
             control?.remove()
@@ -140,6 +144,7 @@ final class Master {
         do throws(Failure) {
             let generation = try makeGeneration(plan, launch, listeners, among: &attendants)
             generation.control = control?.listener
+            generation.metrics = metrics
             generation.block = launch.ledger.map { _ in 0 }
             try startFirst(generation, options)
             // Providers start after the terminal is let go of: what they say at their start belongs into the log.
@@ -148,6 +153,7 @@ final class Master {
                 launch, options, identity: plan.identity, sink: sink, current: generation, attendants: attendants)
             master.pidFile = pidFile
             master.control = control
+            master.metrics = metrics
             launch.ledger?[.configured] = UInt64(clamping: time(nil))
             return master.serve(signals)
         } catch {

@@ -123,6 +123,8 @@ final class Worker {
                 guard number == 0 else { return }
                 floor.desk = ControlDesk(loop, loops, services, desk, ledger: ledger, reports: reports)
                 floor.desk?.open()
+                guard let ledger, !desk.metrics.isEmpty else { return }
+                floor.metrics = MetricsDesk(loop, services, ledger, listeners: desk.metrics)
             }
         }
         watchSignals()
