@@ -137,7 +137,8 @@ if Context.environment["PERDITION_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "Authentication", "CLinux", "Daemon", "Lookup", "Loop", "PopmapFile", "Proxy", "QuotedText", "TLS",
+                "Authentication", "CLinux", "Control", "Daemon", "Lookup", "Loop", "PopmapFile", "Proxy", "QuotedText",
+                "TLS",
             ],
             path: "Fuzz", exclude: ["corpus", "dictionaries"], swiftSettings: rules))
 }
