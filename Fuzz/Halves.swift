@@ -3,13 +3,14 @@ import Loop
 @testable import Proxy
 
 /// The settings that change what a dialogue says, by a number.
-let settings: [Settings] = (0..<64).map { number in
+let settings: [Settings] = (0..<128).map { number in
     var options = Options()
     options.protocolName = [.imap4, .pop3, .managesieve, .imap4][number & 3]
     options.serverRespLine = number & 4 != 0
     options.loginDisabled = number & 8 != 0
     if number & 16 != 0 { options.sslMode = [.tlsListen, .tlsOutgoing] }
     if number & 32 != 0 { options.sslMode = [.tlsListenForce, .tlsOutgoingForce] }
+    if number & 64 != 0 { options.saslMechanisms = Mechanism.allCases }
     return Settings(options)
 }
 
@@ -18,21 +19,32 @@ struct Login: Sendable, Equatable {
     var name: [UInt8]
     var authorization: [UInt8]?
     var password: [UInt8]
+    var token: Mechanism?
 
     init(_ credentials: Credentials) {
         name = credentials.authenticationID
         authorization = credentials.authorizationID
         password = credentials.password.withBytes { Array($0) }
+        token = credentials.token
     }
 
-    init(name: [UInt8], authorization: [UInt8]? = nil, password: [UInt8]) {
+    init(name: [UInt8], authorization: [UInt8]? = nil, password: [UInt8], token: Mechanism? = nil) {
         self.name = name
         self.authorization = authorization
         self.password = password
+        self.token = token
+    }
+
+    /// The same where acting for oneself is nothing special.
+    var plain: Login {
+        var login = self
+        if authorization == name { login.authorization = nil }
+        return login
     }
 
     var credentials: Credentials {
-        Credentials(authenticationID: name, authorizationID: authorization, password: Secret(password))
+        Credentials(
+            authenticationID: name, authorizationID: authorization, password: Secret(password), token: token)
     }
 }
 
@@ -72,8 +84,10 @@ func playClient(
         do throws(SessionEnd) {
             try await client.greet()
             while true {
-                outcome.logins.append(Login(try await client.readCredentials()))
-                try await client.refuse(.authentication(answer: answer))
+                let login = Login(try await client.readCredentials())
+                outcome.logins.append(login)
+                try await client.refuse(
+                    Refusal.authentication(answer: answer).explained(by: login.token.map { _ in Array("e30=".utf8) }))
             }
         } catch {
             outcome.end = error
@@ -141,7 +155,12 @@ func checkClient(_ bytes: [UInt8], _ input: inout Input, _ settings: Settings) -
     for login in outcome.logins {
         check(!login.password.contains(0) && !login.name.contains(0), "no NUL in names and passwords")
         check(login.password.count <= LineReader.lineLimit && login.name.count <= LineReader.lineLimit, "bounded names")
-        checkSecrecy(login.password, said, outcome.transcript)
+        if settings.options.saslMechanisms.isEmpty {
+            checkSecrecy(login.password, said, outcome.transcript)
+        } else if let message = login.credentials.message {
+            // What came in Base64 may as well stand in a line that is no login.
+            checkSecrecy(message, said, outcome.transcript)
+        }
     }
     for line in outcome.transcript { check(!line.utf8.hasControls, "no control character in a transcript") }
     return outcome

@@ -3,15 +3,19 @@
 /// Command lines of clients, literals included.
 @Sendable func imap4Client(_ bytes: [UInt8]) {
     var input = Input(bytes)
-    let outcome = checkClient(bytes, &input, settings[Int(input.byte()) & 0x3c])
-    for login in outcome.logins {
-        check(login.authorization == nil, "LOGIN has one name")
-        let script = "* OK [CAPABILITY LITERAL+] hi\r\nflim07 OK done\r\n"
+    let number = Int(input.byte()) & 0x7c
+    let outcome = checkClient(bytes, &input, settings[number])
+    for login in outcome.logins.map(\.plain) {
+        check(number & 64 != 0 || (login.authorization == nil && login.token == nil), "LOGIN has one name")
+        let offer = "LITERAL+ SASL-IR AUTH=PLAIN AUTH=XOAUTH2 AUTH=OAUTHBEARER"
+        let script = "* OK [CAPABILITY \(offer)] hi\r\nflim07 OK done\r\n"
         let sent = playServer([Array(script.utf8)], settings[0], login)
         check(sent.value.answer == Array("OK done".utf8), "every name and password can be sent to a real server")
-        let again = playClient([sent.heard], settings[0]).value.logins
+        let again = playClient([sent.heard], settings[64]).value.logins
         // A quoted string that is sent on as a literal may be longer than literals that clients get to send.
-        guard max(login.name.count, login.password.count) <= IMAP4Client.literalLimit else { continue }
+        guard max(login.name.count, login.password.count) <= IMAP4Client.literalLimit,
+            (login.credentials.message?.count ?? 0) < LineReader.lineLimit - 64
+        else { continue }
         check(again == [login], "LOGIN says what was said")
     }
 }
@@ -19,9 +23,11 @@
 /// What a real server says up to the login, and what it gets to hear.
 @Sendable func imap4Server(_ bytes: [UInt8]) {
     var input = Input(bytes)
-    let setting = settings[Int(input.byte()) & 0x3c]
+    let number = Int(input.byte()) & 0x7c
+    let setting = settings[number]
     let cut = input.byte()
-    let login = Login(name: input.piece(), password: input.piece())
+    var login = Login(name: input.piece(), password: input.piece())
+    if number & 64 != 0 { login.token = login.name.count & 1 == 0 ? .xoauth2 : .oauthbearer }
     let results = tellings(input.rest, tornAt: cut).map { playServer($0, setting, login) }
     let (outcome, heard) = results[0]
     for other in results.dropFirst() {

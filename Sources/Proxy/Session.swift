@@ -224,7 +224,7 @@ final class Session: Visitor {
         } catch {
             server.close()
             // A map that cannot be asked now might send the user elsewhere: a wrong password there proves nothing.
-            if place.isOld, case .refused(.authentication) = error {
+            if place.isOld, case .refused(let refusal) = error, refusal.kind == .credentials {
                 attempt.wasGuess = true
                 throw .refused(.mapUnavailable)
             }
@@ -234,6 +234,7 @@ final class Session: Visitor {
 
     /// `--authenticate_in`. The password is that of the authentication id, so this is the name that PAM gets.
     private func authenticate(_ credentials: Credentials, _ names: UserName) async throws(ServerError) {
+        guard credentials.token == nil else { throw .refused(.localAuthentication) }
         let name = names.form(of: credentials.authenticationID, for: .localAuthentication)
         let verdict = await authentication?.check(user: name, password: credentials.password, client: source.host)
         switch verdict ?? .unavailable("there is no authentication helper") {
@@ -362,6 +363,8 @@ final class Session: Visitor {
     /// The password, where `--log_passwd` and `--debug` ask for it.
     private func shownPassword(_ attempt: Attempt, failed: Bool) -> String? {
         guard options.debug, options.logPasswd.shows(failed: failed) else { return nil }
+        // A token is good for more than mail, and nobody can have mistyped it.
+        guard attempt.credentials.token == nil else { return attempt.credentials.password.description }
         return attempt.credentials.password.withBytes { Printable.escaped($0) }
     }
 

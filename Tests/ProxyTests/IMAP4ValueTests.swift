@@ -103,8 +103,8 @@ import Testing
     @Test func tellsResponsesApart() {
         #expect(response("* OK ready") == .untagged(Array("OK ready".utf8)))
         #expect(response("* ") == .untagged([]))
-        #expect(response("+ go on") == .continuation)
-        #expect(response("+") == .continuation)
+        #expect(response("+ go on") == .continuation(Array("go on".utf8)))
+        #expect(response("+") == .continuation([]))
         #expect(response("flim07 OK done") == .completed(Array("OK done".utf8)))
         #expect(response("flim07 ok") == .completed(Array("ok".utf8)))
         #expect(response("flim07 NO [X] no") == .refused(Array("NO [X] no".utf8)))

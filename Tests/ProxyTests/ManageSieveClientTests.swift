@@ -160,7 +160,7 @@ import Testing
     }
 
     static let endless: [(String, String)] = [
-        (String(repeating: "x", count: 9000) + "\r\n", "Line"), ("NOOP {4097+}\r\n", "Command"),
+        (String(repeating: "x", count: 9000) + "\r\n", "Line"), ("NOOP {8193+}\r\n", "Command"),
         ("PUTSCRIPT \"x\" {4294967296+}\r\n", "Command"),
         ("X" + String(repeating: " {4096+}\r\n" + String(repeating: "y", count: 4096), count: 5) + "\r\n", "Command"),
     ]

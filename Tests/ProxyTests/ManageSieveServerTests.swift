@@ -79,7 +79,7 @@ import Testing
         ("\"challenge\"\r\n", #"answered AUTHENTICATE with "\"challenge\"""#),
         ("* OK\r\n", #"answered AUTHENTICATE with "* OK""#),
         ("", "closed the connection (waiting for the answer to AUTHENTICATE)"),
-        ("NO {5000}\r\n", "sent a response of more than 16384 bytes (waiting for the answer to AUTHENTICATE)"),
+        ("NO {9000}\r\n", "sent a response of more than 16384 bytes (waiting for the answer to AUTHENTICATE)"),
     ]
 
     @Test(arguments: oddAnswers)

@@ -60,6 +60,27 @@ import Testing
                 == "CLIENT: \"***\\r\\n\"")
     }
 
+    /// Each response of an exchange is masked, however many there are, and with an initial response as well.
+    @Test func masksEveryResponse() {
+        for (command, plus, end) in [
+            ("a AUTHENTICATE LOGIN", "+ ", "a NO no"), ("AUTH LOGIN", "+ ", "-ERR no"),
+            ("auth login am9l", "+ ", "-ERR no"), ("a AUTHENTICATE XOAUTH2 dXNlcj0=", "+ ", "a NO no"),
+            ("AUTHENTICATE \"LOGIN\" \"am9l\"", "\"", "NO \"no\""),
+        ] {
+            for sent in [true, false] {
+                let shown = lines([
+                    (sent, "\(command)\r\n"), (!sent, "\(plus)VXNlcm5hbWU6\r\n"), (sent, "am9l\r\n"),
+                    (!sent, "\(plus)UGFzc3dvcmQ6\r\n"), (sent, "c2VjcmV0\r\n"), (!sent, "\(end)\r\n"),
+                    (sent, "b NOOP\r\n"),
+                ])
+                let label = sent ? "SELF:  " : "CLIENT:"
+                #expect(shown[2] == "\(label) \"***\\r\\n\"" && shown[4] == shown[2], "\(command)")
+                #expect(!shown.joined().contains("am9l") && !shown.joined().contains("dXNl"))
+                #expect(shown[6] == "\(label) \"b NOOP\\r\\n\"")
+            }
+        }
+    }
+
     @Test func showsWhatFollowsALoginThatWasRefused() {
         for refusal in ["a NO not supported\r\n", "-ERR no\r\n", "NO \"no\"\r\n"] {
             #expect(

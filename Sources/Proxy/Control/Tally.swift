@@ -176,7 +176,7 @@ extension Refusal {
     /// Its place among the outcomes of logins.
     var number: Int {
         switch self {
-        case .authentication: 1
+        case .authentication, .token: 1
         case .realServerUnavailable: 2
         case .noServer: 3
         case .mapUnavailable: 4

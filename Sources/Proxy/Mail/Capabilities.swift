@@ -18,7 +18,8 @@ enum Capabilities {
     }
 
     /// `--imap_capability`, words between single blanks.
-    static func imap4(_ option: String, _ state: State) -> String {
+    /// - Parameter mechanisms: `--sasl_mechanisms`; they are on offer as long as logins are.
+    static func imap4(_ option: String, _ state: State, _ mechanisms: [Mechanism] = []) -> String {
         var words = split(option, at: " ")
         if state.offersTLS {
             if !words.contains(where: { $0.uppercased() == "STARTTLS" }) { words.append("STARTTLS") }
@@ -30,17 +31,40 @@ enum Capabilities {
         } else if state.managesLogin {
             words.removeAll { $0.uppercased() == "LOGINDISABLED" }
         }
+        if !mechanisms.isEmpty {
+            words.removeAll { $0.uppercased() == "SASL-IR" || $0.uppercased().hasPrefix("AUTH=") }
+            if !state.loginDisabled { words += ["SASL-IR"] + mechanisms.map { "AUTH=\($0.rawValue)" } }
+        }
         return words.joined(separator: " ")
     }
 
     /// `--pop_capability`, items between dots or, where there is none, pairs of blanks.
-    static func pop3(_ option: String, _ state: State) -> [String] {
-        items(option, delimiter: option.contains(".") ? "." : "  ", word: "STLS", present: state.offersTLS)
+    /// - Parameter mechanisms: `--sasl_mechanisms`; they are on offer as long as logins are.
+    static func pop3(_ option: String, _ state: State, _ mechanisms: [Mechanism] = []) -> [String] {
+        var items = items(option, delimiter: option.contains(".") ? "." : "  ", word: "STLS", present: state.offersTLS)
+        guard !mechanisms.isEmpty else { return items }
+        items.removeAll { $0.uppercased() == "SASL" || $0.uppercased().hasPrefix("SASL ") }
+        if !state.loginDisabled { items.append("SASL \(names(mechanisms))") }
+        return items
     }
 
     /// `--managesieve_capability`, items between pairs of blanks, each with its quotes.
-    static func manageSieve(_ option: String, _ state: State) -> [String] {
-        items(option, delimiter: "  ", word: "\"STARTTLS\"", present: state.offersTLS)
+    /// - Parameter mechanisms: `--sasl_mechanisms`; in place of those in the option's text, and none where nobody may
+    ///   log in (RFC 5804 section 1.7).
+    static func manageSieve(_ option: String, _ state: State, _ mechanisms: [Mechanism] = []) -> [String] {
+        let items = items(option, delimiter: "  ", word: "\"STARTTLS\"", present: state.offersTLS)
+        guard !mechanisms.isEmpty else { return items }
+        let offer = "\"SASL\" \"\(state.loginDisabled ? "" : names(mechanisms))\""
+        guard let place = items.firstIndex(where: isSASL) else { return items + [offer] }
+        return items[..<place] + [offer] + items[(place + 1)...].filter { !isSASL($0) }
+    }
+
+    private static func isSASL(_ item: String) -> Bool {
+        item.uppercased() == "\"SASL\"" || item.uppercased().hasPrefix("\"SASL\" ")
+    }
+
+    private static func names(_ mechanisms: [Mechanism]) -> String {
+        mechanisms.map(\.rawValue).joined(separator: " ")
     }
 
     private static func items(_ option: String, delimiter: String, word: String, present: Bool) -> [String] {

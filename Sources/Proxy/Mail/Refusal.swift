@@ -2,6 +2,8 @@
 enum Refusal: Equatable {
     /// The real server did not take name and password; in its own words where it had some.
     case authentication(answer: [UInt8])
+    /// The real server did not take a token, and gave an account of why: Base64 that the client is to see.
+    case token(challenge: [UInt8], answer: [UInt8])
     /// The real server said that it cannot tell now, `[UNAVAILABLE]` or `[SYS/TEMP]`.
     case realServerUnavailable(answer: [UInt8])
     /// No popmap entry and no `--outgoing_server`.
@@ -28,7 +30,7 @@ enum Refusal: Equatable {
     /// What stands behind `failed: ` in the log and in the client's answer.
     var reason: String {
         switch self {
-        case .authentication: "Re-Authentication Failure"
+        case .authentication, .token: "Re-Authentication Failure"
         case .realServerUnavailable: "Real server unavailable"
         case .noServer: "Could not determine server"
         case .mapUnavailable: "Temporary lookup failure"
@@ -58,7 +60,7 @@ enum Refusal: Equatable {
     /// See `Kind`.
     var kind: Kind {
         switch self {
-        case .authentication, .localAuthentication: .credentials
+        case .authentication, .token, .localAuthentication: .credentials
         case .realServerUnavailable, .mapUnavailable, .notConnected, .negotiation, .tlsMissing,
             .authenticationUnavailable, .tooManySessions:
             .temporary
@@ -70,7 +72,7 @@ enum Refusal: Equatable {
     /// Whether somebody who tries names and passwords would hear this.
     var isGuess: Bool {
         switch self {
-        case .authentication, .localAuthentication, .noServer: true
+        case .authentication, .token, .localAuthentication, .noServer: true
         default: false
         }
     }
@@ -78,8 +80,21 @@ enum Refusal: Equatable {
     /// The real server's own words, for `--server_resp_line`.
     var answer: [UInt8]? {
         switch self {
-        case .authentication(let answer), .realServerUnavailable(let answer): answer.isEmpty ? nil : answer
+        case .authentication(let answer), .token(_, let answer), .realServerUnavailable(let answer):
+            answer.isEmpty ? nil : answer
         default: nil
         }
+    }
+
+    /// What the client is to see and to answer ahead of the refusal.
+    var challenge: [UInt8]? {
+        guard case .token(let challenge, _) = self else { return nil }
+        return challenge
+    }
+
+    /// The same refusal with the account that went ahead of it.
+    func explained(by challenge: [UInt8]?) -> Refusal {
+        guard let challenge, case .authentication(let answer) = self else { return self }
+        return .token(challenge: challenge, answer: answer)
     }
 }

@@ -25,6 +25,9 @@ final class Secret: CustomStringConvertible, CustomReflectable {
         body(UnsafeRawBufferPointer(rebasing: memory.prefix(count)))
     }
 
+    /// Whether it could not stand on a line of its own.
+    var holdsLineEnd: Bool { withBytes { $0.contains { $0 == 10 || $0 == 13 || $0 == 0 } } }
+
     /// Never the password.
     var description: String { "***" }
     /// Never the password, not even in a dump.

@@ -37,7 +37,10 @@ struct Transcript {
             if sent { receivesSecret = false } else { sendsSecret = false }
         }
         guard let kept = isRest ? 0 : Self.wordsAheadOfSecret(words) else { return bytes }
-        let goesOn = bytes[..<end].last == UInt8(ascii: "}") || words.count == kept
+        // Mechanisms ask more than once, so a response is followed by another until the other end answers.
+        let goesOn =
+            isRest || bytes[..<end].last == UInt8(ascii: "}") || words.count == kept
+            || (words.count > kept && Self.beginsExchange(words))
         if sent { sendsSecret = goesOn } else { receivesSecret = goesOn }
         guard words.count > kept else { return bytes }
         let head = words.prefix(kept).flatMap { $0 + [UInt8(ascii: " ")] }
@@ -51,6 +54,11 @@ struct Transcript {
         if ASCII.equal(first, "AUTHENTICATE") || ASCII.equal(first, "AUTH") { return 2 }
         guard words.count > 1 else { return nil }
         return ASCII.equal(words[1], "LOGIN") || ASCII.equal(words[1], "AUTHENTICATE") ? 3 : nil
+    }
+
+    /// Whether a line that holds a secret begins an exchange with more of them.
+    private static func beginsExchange(_ words: [ArraySlice<UInt8>]) -> Bool {
+        words.prefix(2).contains { ASCII.equal($0, "AUTHENTICATE") || ASCII.equal($0, "AUTH") }
     }
 
     private static func escaped(_ bytes: [UInt8]) -> String {

@@ -138,6 +138,24 @@ extension OptionKind {
         }
     }
 
+    /// Mechanisms of SASL between commas or blanks.
+    static func mechanisms(_ path: Path<[Mechanism]>) -> OptionKind {
+        value("MECHANISM[,MECHANISM...]", path, show: { $0.map(\.rawValue).joined(separator: ",") }) {
+            (text, declaration) throws(Problem) in
+            var mechanisms: [Mechanism] = []
+            for word in text.split(whereSeparator: { $0 == "," || $0 == " " }) {
+                guard let mechanism = Mechanism(word.utf8) else {
+                    let all = Mechanism.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw Problem(
+                        original: "unknown mechanism for \(declaration.name): \(word)",
+                        wrong: "there is no mechanism \"\(word)\"", instead: "write \(all)")
+                }
+                if !mechanisms.contains(mechanism) { mechanisms.append(mechanism) }
+            }
+            return mechanisms
+        }
+    }
+
     /// One value of a few.
     static func choice<Value: Sendable>(
         _ name: String, _ path: Path<Value>, of choices: String,

@@ -82,6 +82,10 @@ public enum OptionList {
             replacement: "server_resp_line"),
         .init(
             "login_disabled", .flag(\.loginDisabled), .dialogue, "Let nobody log in, and say so where IMAP4 can."),
+        .init(
+            "sasl_mechanisms", .mechanisms(\.saslMechanisms), .dialogue,
+            "Mechanisms that clients may log in with beside LOGIN and USER: PLAIN, LOGIN, XOAUTH2, OAUTHBEARER. They "
+                + "are added to the capabilities. Empty for none, and PLAIN in ManageSieve."),
     ]
 
     private static let users: [OptionDeclaration] = [

@@ -16,6 +16,11 @@ extension Options {
         if let pidFile, !pidFile.isEmpty, !pidFile.hasPrefix("/") {
             throw OptionError("\(source("pid_file"))Invalid pid file: \"\(pidFile)\"")
         }
+        if authenticateIn, let token = saslMechanisms.first(where: \.isToken) {
+            throw OptionError(
+                "\(source("sasl_mechanisms"))--sasl_mechanisms \(token.rawValue) and --authenticate_in contradict each "
+                    + "other: PAM checks passwords, and a token is none; leave out one of them")
+        }
         do throws(MapList.Failure) {
             _ = try MapList(self)
         } catch {

@@ -70,6 +70,8 @@ public struct Options: Sendable, Equatable {
     public var serverRespLine = false
     /// `--login_disabled`.
     public var loginDisabled = false
+    /// `--sasl_mechanisms`; empty means those of the original, which has PLAIN in ManageSieve alone.
+    var saslMechanisms: [Mechanism] = []
 
     // MARK: User names and the popmap
 

@@ -17,7 +17,7 @@ final class Settings: Sendable {
         self.options = options
         names = UserName(options)
         outgoingPort = options.outgoingPortText
-        imap = Capabilities.State.all.map { Capabilities.imap4(options.imapCapability, $0) }
+        imap = Capabilities.State.all.map { Capabilities.imap4(options.imapCapability, $0, options.saslMechanisms) }
     }
 
     /// The capabilities of IMAP4, words between single blanks.

@@ -21,9 +21,11 @@ final class Dovecot {
     ///   - identity: Its certificate, for TLS; nil: it speaks none.
     ///   - demandsTLS: It takes no password in clear text.
     ///   - sieve: Whether users may keep Sieve scripts.
+    ///   - extra: Further files by name, where FOLDER stands for their folder; `dovecot.conf` is added to the
+    ///     configuration, which then keeps the passwords of `users` to mechanisms that send one.
     init(
         users: [String: String], label: String = "A", identity: Authority.Identity? = nil, demandsTLS: Bool = false,
-        sieve: Bool = false
+        sieve: Bool = false, extra: [String: String] = [:]
     ) throws {
         directory = try TemporaryDirectory()
         imapPort = try FreePort.next()
@@ -32,10 +34,17 @@ final class Dovecot {
         pop3sPort = try identity.map { _ in try FreePort.next() }
         sievePort = sieve ? try FreePort.next() : 0
         try directory.write(users.map { "\($0.key):\($0.value)\n" }.joined(), to: "users")
+        let further = extra.mapValues { [folder = directory.path] in $0.replacing("FOLDER", with: folder) }
+        for (name, text) in further where name != "dovecot.conf" {
+            if let folder = name.lastIndex(of: "/") { _ = try directory.folder(String(name[..<folder])) }
+            try directory.write(text, to: name)
+        }
         let config = try directory.write(
-            Dovecot.configuration(
-                folder: directory.path, tls: Dovecot.tls(identity, isDemanded: demandsTLS),
-                logins: [Dovecot.login("imap", imapPort, imapsPort), Dovecot.login("pop3", pop3Port, pop3sPort)])
+            (further["dovecot.conf"] ?? "") + "\n"
+                + Dovecot.configuration(
+                    folder: directory.path, tls: Dovecot.tls(identity, isDemanded: demandsTLS),
+                    logins: [Dovecot.login("imap", imapPort, imapsPort), Dovecot.login("pop3", pop3Port, pop3sPort)],
+                    mechanisms: extra.isEmpty ? "" : "mechanisms = plain login")
                 + (sieve ? Dovecot.sieve(sievePort) : ""),
             to: "dovecot.conf")
         for user in users.keys {
@@ -95,7 +104,9 @@ final class Dovecot {
             """
     }
 
-    private static func configuration(folder: String, tls: String, logins: [String]) -> String {
+    private static func configuration(
+        folder: String, tls: String, logins: [String], mechanisms: String
+    ) -> String {
         let isRoot = getuid() == 0
         let me = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? "nobody"
         let group = getgrgid(getgid()).map { String(cString: $0.pointee.gr_name) } ?? "nogroup"
@@ -116,6 +127,7 @@ final class Dovecot {
             first_valid_uid = \(owner.uid)
             passdb {
               driver = passwd-file
+              \(mechanisms)
               args = scheme=PLAIN \(folder)/users
             }
             userdb {

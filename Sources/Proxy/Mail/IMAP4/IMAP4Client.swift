@@ -38,13 +38,21 @@ final class IMAP4Client: MailClient {
                 try await bad("Mate, try LOGIN <username> <passwd>")
                 continue
             }
-            try await swallowLiterals(of: line)
+            try await swallowLiterals(of: line, asking: ASCII.equal(command.name, "ID"))
+            if ASCII.equal(command.name, "AUTHENTICATE"), !front.mechanisms.isEmpty {
+                // The only copy here as well.
+                var argument = command.rest.take() ?? []
+                defer { argument.wipe() }
+                if let credentials = try await authenticate(argument) { return credentials }
+                continue
+            }
             try await answer(command)
         }
     }
 
     func refuse(_ refusal: Refusal) async throws(SessionEnd) {
         await front.pause()
+        try await front.showChallenge(of: refusal)
         if front.options.serverRespLine, let answer = refusal.answer {
             try await front.send(tagged(answer))
         } else if refusal == .localAuthentication {
@@ -82,8 +90,29 @@ final class IMAP4Client: MailClient {
                 return try await bad("Mate, try AUTHENTICATE <mechanism>")
             }
             try await front.send("\(tag.text) NO AUTHENTICATE mechanism not supported, mate")
+        case ASCII.equal(name, "ID"):
+            guard let rest = command.rest, rest.first == UInt8(ascii: "(") || ASCII.equal(rest, "NIL") else {
+                return try await bad("Mate, try ID NIL")
+            }
+            try await front.send("* ID (\"name\" \"perdition\")\r\n\(tag.text) OK ID")
         default: try await bad("Unrecognised command, mate")
         }
+    }
+
+    /// AUTHENTICATE, with or without an initial response; nil where the client has its answer already.
+    private func authenticate(_ argument: [UInt8]) async throws(SessionEnd) -> Credentials? {
+        guard !argument.isEmpty else {
+            try await bad("Mate, try AUTHENTICATE <mechanism>")
+            return nil
+        }
+        switch try await exchange(argument) {
+        case .credentials(let credentials): return credentials
+        case .fault(let text): try await bad(text)
+        case .unknownMechanism:
+            try await front.send("\(tag.text) NO AUTHENTICATE mechanism not supported, mate")
+        case .loginDisabled: try await refuse(.loginDisabled)
+        }
+        return nil
     }
 
     private func answerPlain(_ name: [UInt8]) async throws(SessionEnd) {
@@ -172,10 +201,13 @@ final class IMAP4Client: MailClient {
     }
 
     /// Reads what a refused command sends without waiting, so that it is not taken for commands.
-    private func swallowLiterals(of line: [UInt8]) async throws(SessionEnd) {
+    /// - Parameter asking: the command is not refused, only its arguments mean nothing here: a client that waits is told
+    ///   to go on.
+    private func swallowLiterals(of line: [UInt8], asking: Bool = false) async throws(SessionEnd) {
         var last = line
-        while let (literal, _) = IMAP4Command.literal(atEndOf: last), !literal.synchronising {
+        while let (literal, _) = IMAP4Command.literal(atEndOf: last), asking || !literal.synchronising {
             guard literal.size <= Self.literalLimit else { return try await hangUp("Literal too large, mate") }
+            if literal.synchronising { try await front.send("+ OK ready for additional input") }
             var bytes = try await front.bytes(literal.size)
             bytes.wipe()
             last = try await readLine()
@@ -183,6 +215,15 @@ final class IMAP4Client: MailClient {
     }
 
     // MARK: Answers
+
+    private func exchange(_ argument: [UInt8]) async throws(SessionEnd) -> SASLOutcome {
+        do throws(SessionEnd) {
+            return try await front.authenticate(argument)
+        } catch {
+            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
+            throw error
+        }
+    }
 
     private func readLine() async throws(SessionEnd) -> [UInt8] {
         do throws(SessionEnd) {

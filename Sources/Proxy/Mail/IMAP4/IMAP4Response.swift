@@ -2,8 +2,8 @@
 enum IMAP4Response: Equatable {
     /// `* …`: the text behind the star and its blank.
     case untagged([UInt8])
-    /// `+ …`
-    case continuation
+    /// `+ …`: the text behind the plus and its blank.
+    case continuation([UInt8])
     /// Our tag with OK; what stands behind the tag.
     case completed([UInt8])
     /// Our tag with NO or BAD; what stands behind the tag.
@@ -16,7 +16,7 @@ enum IMAP4Response: Equatable {
         if line.starts(with: [UInt8(ascii: "*"), UInt8(ascii: " ")]) {
             self = .untagged(Array(line.dropFirst(2)))
         } else if line.first == UInt8(ascii: "+") {
-            self = .continuation
+            self = .continuation(Array(line.dropFirst(line.count > 1 && line[1] == UInt8(ascii: " ") ? 2 : 1)))
         } else if line.starts(with: tag), line.count > tag.count, line[tag.count] == UInt8(ascii: " ") {
             let response = Array(line[(tag.count + 1)...])
             let status = response.prefix { $0 != UInt8(ascii: " ") }

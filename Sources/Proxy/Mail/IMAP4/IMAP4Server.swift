@@ -41,15 +41,24 @@ final class IMAP4Server: MailServer {
     }
 
     func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin {
-        if has("LOGINDISABLED") { throw .refused(.loginDisabled) }
+        let mechanism = try await mechanism(for: credentials)
         let tag = nextTag()
-        try await sendLogin(credentials, tag: tag)
+        if let mechanism {
+            try await sendAuthenticate(credentials, by: mechanism, tag: tag)
+        } else {
+            try await sendLogin(credentials, tag: tag)
+        }
         var untagged: [UInt8] = []
+        var challenge: [UInt8]?
         while true {
             let line = try await back.line(doing: "waiting for the answer to LOGIN")
             switch IMAP4Response(line, tag: tag) {
             case .completed(let answer): return AcceptedLogin(answer: answer, untagged: untagged)
-            case .refused(let answer): throw .refused(Self.refusal(answer))
+            case .refused(let answer): throw .refused(Self.refusal(answer).explained(by: challenge))
+            case .continuation(let text) where credentials.token != nil && challenge == nil && Base64.isText(text):
+                challenge = text
+                try await back.send(
+                    Array("\(credentials.token?.emptyAnswer ?? "")\r\n".utf8), doing: "answering a challenge")
             case .untagged(let text):
                 if ASCII.begins(text, "BYE") { throw .broken("said \"\(Printable.text(line))\" to LOGIN") }
                 guard untagged.count + line.count <= Self.untaggedLimit else {
@@ -67,6 +76,37 @@ final class IMAP4Server: MailServer {
     }
 
     // MARK: Steps
+
+    /// The mechanism that has to carry these credentials; nil for LOGIN, which takes most.
+    private func mechanism(for credentials: Credentials) async throws(ServerError) -> Mechanism? {
+        guard credentials.token != nil || credentials.actsForAnother || has("LOGINDISABLED") else { return nil }
+        if capabilities == nil { try await askCapabilities() }
+        let mechanism = credentials.token ?? .plain
+        if has("AUTH=\(mechanism.rawValue)") { return mechanism }
+        throw .refused(has("LOGINDISABLED") ? .loginDisabled : .noMechanism)
+    }
+
+    private func sendAuthenticate(
+        _ credentials: Credentials, by mechanism: Mechanism, tag: [UInt8]
+    ) async throws(ServerError) {
+        guard var message = credentials.message else { throw .refused(.authentication(answer: [])) }
+        defer { message.wipe() }
+        var command = tag
+        defer { command.wipe() }
+        command.reserveCapacity(message.count + 64)
+        command.append(contentsOf: " AUTHENTICATE \(mechanism.rawValue)".utf8)
+        if has("SASL-IR") {
+            command.append(" ")
+        } else {
+            command.append("\r\n")
+            try await back.send(command, doing: "sending AUTHENTICATE")
+            command.wipe()
+            try await waitForContinuation(tag)
+        }
+        command += message
+        command.append("\r\n")
+        try await back.send(command, doing: "sending AUTHENTICATE")
+    }
 
     private func sendLogin(_ credentials: Credentials, tag: [UInt8]) async throws(ServerError) {
         var command = tag
@@ -168,8 +208,9 @@ final class IMAP4Server: MailServer {
         throw .broken("sent more than \(Self.untaggedLines) lines before the answer to CAPABILITY")
     }
 
-    private func has(_ word: StaticString) -> Bool {
-        capabilities?.contains { ASCII.equal($0, word) } ?? false
+    /// Whether the server has a capability, given in upper case, as they are kept.
+    private func has(_ word: String) -> Bool {
+        capabilities?.contains { $0.elementsEqual(word.utf8) } ?? false
     }
 
     private func nextTag() -> [UInt8] {

@@ -36,6 +36,7 @@ final class ManageSieveClient: MailClient {
 
     func refuse(_ refusal: Refusal) async throws(SessionEnd) {
         await front.pause()
+        if let challenge = refusal.challenge { try await show(challenge) }
         if front.options.serverRespLine, let answer = refusal.answer {
             try await front.send(answer + [13, 10])
         } else if refusal == .localAuthentication {
@@ -59,7 +60,8 @@ final class ManageSieveClient: MailClient {
     // MARK: Commands
 
     private func listCapabilities(then text: String) async throws(SessionEnd) {
-        let items = Capabilities.manageSieve(front.options.managesieveCapability, front.capabilities)
+        let items = Capabilities.manageSieve(
+            front.options.managesieveCapability, front.capabilities, front.mechanisms)
         var reply = Array((items + ["OK "]).joined(separator: "\r\n").utf8)
         reply += ManageSieveTokens.string(text.utf8)
         reply.append("\r\n")
@@ -97,33 +99,48 @@ final class ManageSieveClient: MailClient {
         guard (1...2).contains(command.arguments.count) else {
             return try await denied("Incorrect argument count, expected AUTHENTICATE <mechanism> [<challenge>], mate")
         }
-        guard case .string(let mechanism) = command.arguments[0], ASCII.equal(mechanism, "PLAIN") else {
+        guard case .string(let word) = command.arguments[0], let mechanism = Mechanism(word), offers(mechanism) else {
             return try await denied("Unknown SASL mechanism, mate")
         }
         guard let strings = command.strings else {
-            return try await denied("Invalid AUTHENTICATE \"PLAIN\" challenge, mate")
+            return try await denied("Invalid AUTHENTICATE \"\(mechanism.rawValue)\" challenge, mate")
         }
-        if strings.count == 2 { return try await credentials(in: strings[1]) }
         // Nobody is asked for a password that could not be used.
-        guard !front.capabilities.loginDisabled else {
+        guard strings.count == 2 || !front.capabilities.loginDisabled else {
             try await refuse(.loginDisabled)
             return nil
         }
-        try await front.send("\"\"")
-        var reply = try await readCommand()
-        defer { reply.wipe() }
-        guard let answer = reply.answer else {
-            return try await denied("Invalid AUTHENTICATE \"PLAIN\" challenge, mate")
+        var exchange = SASLExchange(mechanism)
+        var step = exchange.begin(strings.count == 2 ? strings[1] : nil)
+        while true {
+            switch step {
+            case .done(let credentials): return credentials
+            case .fault(let text): return try await denied(text)
+            case .challenge(let text):
+                try await front.send("\"\(text)\"")
+                var reply = try await readCommand()
+                defer { reply.wipe() }
+                guard let answer = reply.answer else {
+                    return try await denied("Invalid AUTHENTICATE \"\(mechanism.rawValue)\" challenge, mate")
+                }
+                step = exchange.take(answer)
+            }
         }
-        guard answer != [UInt8(ascii: "*")] else { return try await denied("Authentication cancelled, mate") }
-        return try await credentials(in: answer)
     }
 
-    private func credentials(in response: [UInt8]) async throws(SessionEnd) -> Credentials? {
-        do throws(PlainMessage.Fault) {
-            return try PlainMessage.decode(response)
+    /// PLAIN has always been there; an administrator who lists mechanisms means these.
+    private func offers(_ mechanism: Mechanism) -> Bool {
+        front.mechanisms.isEmpty ? mechanism == .plain : front.mechanisms.contains(mechanism)
+    }
+
+    /// Shows the client why the real server refuses its token, and takes the answer that goes ahead of the refusal.
+    private func show(_ challenge: [UInt8]) async throws(SessionEnd) {
+        try await front.send(ManageSieveTokens.string(challenge) + [13, 10])
+        do throws(SessionEnd) {
+            var answer = try await readCommand()
+            answer.wipe()
         } catch {
-            return try await denied(Self.text(of: error))
+            // The refusal stands, whatever the client makes of it; it is logged, and the next line ends the session.
         }
     }
 
@@ -203,18 +220,6 @@ final class ManageSieveClient: MailClient {
             let answer = ManageSieveResponse(refusal.answer ?? [])
             if answer.has(code: "AUTH-TOO-WEAK") { return " (AUTH-TOO-WEAK)" }
             return answer.has(code: "TRANSITION-NEEDED") ? " (TRANSITION-NEEDED)" : ""
-        }
-    }
-
-    private static func text(of fault: PlainMessage.Fault) -> String {
-        switch fault {
-        case .notBase64: "Invalid base64 encoded challenge, mate"
-        case .noAuthenticationID: "Challenge has no authentication id, mate"
-        case .emptyAuthenticationID: "Empty authentication id, mate"
-        case .noPassword: "Challenge has no password, mate"
-        case .trailingGarbage: "Trailing garbage in challenge, mate"
-        case .invalidAuthorizationID: "Invalid authorisation id, mate"
-        case .invalidAuthenticationID: "Invalid authentication id, mate"
         }
     }
 }

@@ -29,13 +29,23 @@ final class ManageSieveServer: MailServer {
     }
 
     func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin {
-        guard mechanisms.contains(where: { ASCII.equal($0, "PLAIN") }) else { throw .refused(.noMechanism) }
-        try await sendAuthenticate(credentials)
-        let answer = try await read("waiting for the answer to AUTHENTICATE")
-        switch answer.kind {
-        case .ok: return AcceptedLogin(answer: answer.raw)
-        case .no, .bye: throw Self.refused(answer, "AUTHENTICATE")
-        case .data, .garbage: throw .broken("answered AUTHENTICATE with \"\(Printable.text(answer.raw))\"")
+        let mechanism = credentials.token ?? .plain
+        guard mechanisms.contains(where: { $0.elementsEqual(mechanism.rawValue.utf8) }) else {
+            throw .refused(.noMechanism)
+        }
+        try await sendAuthenticate(credentials, by: mechanism)
+        var challenge: [UInt8]?
+        while true {
+            let answer = try await read("waiting for the answer to AUTHENTICATE")
+            switch answer.kind {
+            case .ok: return AcceptedLogin(answer: answer.raw)
+            case .no, .bye: throw Self.refused(answer, "AUTHENTICATE", after: challenge)
+            case .data(let strings)
+            where mechanism.isToken && challenge == nil && strings.count == 1 && Base64.isText(strings[0]):
+                challenge = strings[0]
+                try await back.send(Array("\"\(mechanism.emptyAnswer)\"\r\n".utf8), doing: "answering a challenge")
+            case .data, .garbage: throw .broken("answered AUTHENTICATE with \"\(Printable.text(answer.raw))\"")
+            }
         }
     }
 
@@ -69,13 +79,13 @@ final class ManageSieveServer: MailServer {
         }
     }
 
-    private func sendAuthenticate(_ credentials: Credentials) async throws(ServerError) {
-        guard var message = PlainMessage.encode(credentials) else { throw .refused(.authentication(answer: [])) }
+    private func sendAuthenticate(_ credentials: Credentials, by mechanism: Mechanism) async throws(ServerError) {
+        guard var message = credentials.message else { throw .refused(.authentication(answer: [])) }
         defer { message.wipe() }
         var command: [UInt8] = []
         defer { command.wipe() }
         command.reserveCapacity(message.count + 64)
-        command.append("AUTHENTICATE \"PLAIN\" ")
+        command.append(contentsOf: "AUTHENTICATE \"\(mechanism.rawValue)\" ".utf8)
         if message.count <= ManageSieveTokens.quotedLimit {
             command.append("\"")
             command += message
@@ -105,11 +115,13 @@ final class ManageSieveServer: MailServer {
 
     /// What a refusal means: only one without TRYLATER is about name and password. BYE ends the connection, which is not
     /// to be passed on to a client that may try again.
-    private static func refused(_ answer: ManageSieveResponse, _ command: StaticString) -> ServerError {
+    private static func refused(
+        _ answer: ManageSieveResponse, _ command: StaticString, after challenge: [UInt8]? = nil
+    ) -> ServerError {
         let words = answer.kind == .no ? answer.raw : []
         if answer.has(code: "TRYLATER") { return .refused(.realServerUnavailable(answer: words)) }
         if answer.has(code: "ENCRYPT-NEEDED") { return .refused(.loginDisabled) }
         if answer.kind == .bye { return .broken("said \"\(Printable.text(answer.raw))\" to \(command)") }
-        return .refused(.authentication(answer: words))
+        return .refused(Refusal.authentication(answer: words).explained(by: challenge))
     }
 }

@@ -25,8 +25,8 @@ struct ManageSieveTokens: Equatable {
         case tooLong
     }
 
-    /// Most bytes of a literal before the login: an initial response with names and password of 1000 bytes each fits.
-    static let literalLimit = 4096
+    /// Most bytes of a literal before the login: an initial response with the largest tokens in use fits.
+    static let literalLimit = 8192
     /// Most bytes of all lines and literals together.
     static let limit = 16 * 1024
 

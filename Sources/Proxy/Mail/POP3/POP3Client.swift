@@ -26,6 +26,8 @@ final class POP3Client: MailClient {
             case ASCII.equal(command, "USER"): try await user(argument)
             case ASCII.equal(command, "PASS"):
                 if let credentials = try await pass(argument) { return credentials }
+            case ASCII.equal(command, "AUTH") && !front.mechanisms.isEmpty:
+                if let credentials = try await authenticate(argument) { return credentials }
             case ASCII.equal(command, "CAPA"), ASCII.equal(command, "QUIT"), ASCII.equal(command, "STLS"):
                 try await answer(Array(command.map(ASCII.upper)), argument)
             default: try await unknown(command, argument)
@@ -36,6 +38,7 @@ final class POP3Client: MailClient {
     func refuse(_ refusal: Refusal) async throws(SessionEnd) {
         name = nil
         await front.pause()
+        try await front.showChallenge(of: refusal)
         if front.options.serverRespLine, let answer = refusal.answer {
             try await front.send(answer + [13, 10])
         } else if refusal == .localAuthentication {
@@ -79,13 +82,29 @@ final class POP3Client: MailClient {
         return Credentials(authenticationID: name, authorizationID: nil, password: Secret(password))
     }
 
+    /// AUTH, with or without an initial response, or a question for the mechanisms; nil where the client has its answer.
+    private func authenticate(_ argument: [UInt8]?) async throws(SessionEnd) -> Credentials? {
+        let offered = front.capabilities.loginDisabled ? [] : front.mechanisms.map(\.rawValue)
+        guard let argument, !argument.isEmpty else {
+            try await front.send((["+OK Mechanisms follow, mate"] + offered + ["."]).joined(separator: "\r\n"))
+            return nil
+        }
+        switch try await exchange(argument) {
+        case .credentials(let credentials): return credentials
+        case .fault(let text): try await err(text)
+        case .unknownMechanism: try await front.send("-ERR AUTH mechanism not supported, mate")
+        case .loginDisabled: try await refuse(.loginDisabled)
+        }
+        return nil
+    }
+
     private func answer(_ command: [UInt8], _ argument: [UInt8]?) async throws(SessionEnd) {
         let isSTLS = ASCII.equal(command, "STLS")
         if isSTLS, !front.options.sslMode.contains(.tlsListen) { return try await unknown(command[...], argument) }
         guard argument == nil else { return try await err("Mate, try: \(command.text)") }
         if isSTLS, front.stream.isPrivate { return try await err("TLS already active, mate") }
         if ASCII.equal(command, "CAPA") {
-            let items = Capabilities.pop3(front.options.popCapability, front.capabilities)
+            let items = Capabilities.pop3(front.options.popCapability, front.capabilities, front.mechanisms)
             try await front.send((["+OK Capability list follows, mate"] + items + ["."]).joined(separator: "\r\n"))
         } else if isSTLS {
             guard !front.hasInjectedText else { return try await hangUp("Clear text behind STLS, mate") }
@@ -112,6 +131,15 @@ final class POP3Client: MailClient {
     }
 
     // MARK: Answers
+
+    private func exchange(_ argument: [UInt8]) async throws(SessionEnd) -> SASLOutcome {
+        do throws(SessionEnd) {
+            return try await front.authenticate(argument)
+        } catch {
+            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
+            throw error
+        }
+    }
 
     private func readLine() async throws(SessionEnd) -> [UInt8] {
         do throws(SessionEnd) {

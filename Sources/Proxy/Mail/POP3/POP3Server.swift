@@ -2,8 +2,13 @@
 final class POP3Server: MailServer {
     /// Most lines a server may list behind CAPA.
     static let capabilityLimit = 200
+    /// Longest command in bytes, line end included, that may carry an initial response (RFC 2449 section 4, RFC 5034
+    /// section 4).
+    static let commandLimit = 255
 
     private let back: Back
+    /// What CAPA lists; nil where it has not been asked, or TLS has come between.
+    private var listed: [[UInt8]]?
 
     /// A dialogue over the back's stream.
     init(_ back: Back) {
@@ -18,13 +23,21 @@ final class POP3Server: MailServer {
     }
 
     func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin {
+        if credentials.token != nil || credentials.actsForAnother {
+            return try await authenticate(credentials, by: credentials.token ?? .plain)
+        }
         // A name that held a line end would be a command of its own.
         let name = credentials.authenticationID
-        guard !name.contains(where: { $0 == 10 || $0 == 13 || $0 == 0 }) else {
+        guard !name.contains(where: { $0 == 10 || $0 == 13 || $0 == 0 }), !credentials.password.holdsLineEnd else {
             throw .refused(.authentication(answer: []))
         }
         try await back.send(Array("USER ".utf8) + name + [13, 10], doing: "sending USER")
-        _ = try await status("waiting for the answer to USER")
+        do throws(ServerError) {
+            _ = try await status("waiting for the answer to USER")
+        } catch {
+            guard try await wantsPlain(instead: error) else { throw error }
+            return try await authenticate(credentials, by: .plain)
+        }
         var command: [UInt8] = []
         defer { command.wipe() }
         command.reserveCapacity(credentials.password.count + 8)
@@ -39,8 +52,92 @@ final class POP3Server: MailServer {
         await back.farewell("QUIT\r\n")
     }
 
-    private func status(_ doing: StaticString) async throws(ServerError) -> [UInt8] {
+    // MARK: AUTH
+
+    /// Whether a server that refuses USER does so because it knows AUTH PLAIN only. Asked where mechanisms are in use:
+    /// elsewhere servers hear what they always heard.
+    private func wantsPlain(instead error: ServerError) async throws(ServerError) -> Bool {
+        guard case .refused(.authentication) = error, !back.options.saslMechanisms.isEmpty else { return false }
+        let items: [[UInt8]]
+        do throws(ServerError) {
+            items = try await capabilities()
+        } catch {
+            // The refusal of USER says more than a connection that ends behind it.
+            return false
+        }
+        return !items.contains { ASCII.equal($0, "USER") } && Self.offers(.plain, items)
+    }
+
+    private static func offers(_ mechanism: Mechanism, _ items: [[UInt8]]) -> Bool {
+        items.contains { item in
+            let words = item.split(separator: UInt8(ascii: " "))
+            return words.first.map { ASCII.equal($0, "SASL") } ?? false
+                && words.dropFirst().contains { Mechanism($0) == mechanism }
+        }
+    }
+
+    /// AUTH (RFC 5034), for what USER and PASS cannot carry.
+    private func authenticate(
+        _ credentials: Credentials, by mechanism: Mechanism
+    ) async throws(ServerError) -> AcceptedLogin {
+        guard Self.offers(mechanism, try await capabilities()) else { throw .refused(.noMechanism) }
+        guard var message = credentials.message else { throw .refused(.authentication(answer: [])) }
+        defer { message.wipe() }
+        var command: [UInt8] = []
+        defer { command.wipe() }
+        command.reserveCapacity(message.count + 32)
+        command.append("AUTH ")
+        command.append(contentsOf: mechanism.rawValue.utf8)
+        if command.count + message.count + 3 <= Self.commandLimit {
+            command.append(" ")
+        } else {
+            try await back.send(command + [13, 10], doing: "sending AUTH")
+            guard try await challenge("waiting for the answer to AUTH") != nil else {
+                throw .broken("took AUTH without a response")
+            }
+            command.wipe()
+        }
+        command += message
+        command.append("\r\n")
+        try await back.send(command, doing: "sending AUTH")
+        return try await answer(to: mechanism)
+    }
+
+    /// The answer to a response; one to a token may have an account of what is wrong ahead of it.
+    private func answer(to mechanism: Mechanism) async throws(ServerError) -> AcceptedLogin {
+        let line = try await back.line(doing: "waiting for the answer to AUTH")
+        guard mechanism.isToken, let account = Self.challenge(line), Base64.isText(account) else {
+            return AcceptedLogin(answer: try accepted(line, "waiting for the answer to AUTH"))
+        }
+        try await back.send(Array("\(mechanism.emptyAnswer)\r\n".utf8), doing: "answering a challenge")
+        do throws(ServerError) {
+            return AcceptedLogin(answer: try await status("waiting for the answer to AUTH"))
+        } catch {
+            guard case .refused(let refusal) = error else { throw error }
+            throw .refused(refusal.explained(by: account))
+        }
+    }
+
+    /// The text of a challenge; nil for the end of an exchange.
+    private func challenge(_ doing: StaticString) async throws(ServerError) -> [UInt8]? {
         let line = try await back.line(doing: doing)
+        if let text = Self.challenge(line) { return text }
+        _ = try accepted(line, doing)
+        return nil
+    }
+
+    private static func challenge(_ line: [UInt8]) -> [UInt8]? {
+        guard line.first == UInt8(ascii: "+"), !ASCII.begins(line, "+OK") else { return nil }
+        return Array(line.dropFirst(line.count > 1 && line[1] == UInt8(ascii: " ") ? 2 : 1))
+    }
+
+    // MARK: Steps
+
+    private func status(_ doing: StaticString) async throws(ServerError) -> [UInt8] {
+        try accepted(try await back.line(doing: doing), doing)
+    }
+
+    private func accepted(_ line: [UInt8], _ doing: StaticString) throws(ServerError) -> [UInt8] {
         if ASCII.begins(line, "+OK") { return line }
         guard ASCII.begins(line, "-ERR") else { throw .broken("answered \"\(Printable.text(line))\" (\(doing))") }
         let text = line.dropFirst(5)
@@ -52,21 +149,30 @@ final class POP3Server: MailServer {
 
     private func negotiateTLS() async throws(ServerError) {
         guard back.wantsStartTLS else { return }
-        guard try await offersSTLS() else { return try back.startTLSMissing(.tlsMissing) }
+        guard try await capabilities().contains(where: { ASCII.equal($0, "STLS") }) else {
+            return try back.startTLSMissing(.tlsMissing)
+        }
         try await back.send(Array("STLS\r\n".utf8), doing: "sending STLS")
         let line = try await back.line(doing: "waiting for the answer to STLS")
         guard ASCII.begins(line, "+OK") else { throw .broken("answered STLS with \"\(Printable.text(line))\"") }
         try await back.startTLS()
+        // What was said in clear text is not to be believed any more (RFC 2595 section 4).
+        listed = nil
     }
 
-    private func offersSTLS() async throws(ServerError) -> Bool {
+    /// What the server can do; nothing where it does not know the command.
+    private func capabilities() async throws(ServerError) -> [[UInt8]] {
+        if let listed { return listed }
         try await back.send(Array("CAPA\r\n".utf8), doing: "sending CAPA")
-        guard ASCII.begins(try await back.line(doing: "waiting for the capabilities"), "+OK") else { return false }
-        var offered = false
+        guard ASCII.begins(try await back.line(doing: "waiting for the capabilities"), "+OK") else { return [] }
+        var items: [[UInt8]] = []
         for _ in 0..<Self.capabilityLimit {
             let line = try await back.line(doing: "reading the capabilities")
-            if line == [UInt8(ascii: ".")] { return offered }
-            if ASCII.equal(line, "STLS") { offered = true }
+            if line == [UInt8(ascii: ".")] {
+                listed = items
+                return items
+            }
+            items.append(line)
         }
         throw .broken("lists more than \(Self.capabilityLimit) capabilities")
     }

@@ -27,6 +27,11 @@ enum Base64 {
         (count + 2) / 3 * 4
     }
 
+    /// Whether text looks like Base64: nothing but its characters. It may be nothing at all.
+    static func isText(_ text: [UInt8]) -> Bool {
+        text.allSatisfy { value(of: $0) != nil || $0 == pad }
+    }
+
     /// The bytes; nil where the text is not Base64. The caller wipes them.
     static func decode(_ text: [UInt8]) -> [UInt8]? {
         guard text.count.isMultiple(of: 4) else { return nil }

@@ -16,6 +16,19 @@ enum PlainMessage {
         case invalidAuthorizationID
         /// SASLprep refuses the name whose password this is.
         case invalidAuthenticationID
+
+        /// For the client.
+        var text: String {
+            switch self {
+            case .notBase64: "Invalid base64 encoded challenge, mate"
+            case .noAuthenticationID: "Challenge has no authentication id, mate"
+            case .emptyAuthenticationID: "Empty authentication id, mate"
+            case .noPassword: "Challenge has no password, mate"
+            case .trailingGarbage: "Trailing garbage in challenge, mate"
+            case .invalidAuthorizationID: "Invalid authorisation id, mate"
+            case .invalidAuthenticationID: "Invalid authentication id, mate"
+            }
+        }
     }
 
     /// Reads a message. Both names go through SASLprep, the password stays as it is: only the real server knows in which
