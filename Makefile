@@ -3,7 +3,7 @@
 #   make run       a proxy in front of two real mail stores on this machine, until Ctrl-C
 #   make test      every test, with what it needs installed first
 #   make           the programs, in .build/release
-#   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers
+#   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers; UNITDIR=/usr/lib/systemd/system for the systemd units
 #   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions
 
 PREFIX  ?= /usr/local
@@ -15,10 +15,14 @@ LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/perdition
 USERBIN  = $(DESTDIR)$(PREFIX)/bin
 SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
+# Where the systemd units go; empty for nowhere.
+UNITDIR ?=
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
 PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-nis \
             perdition-map-postgres perdition-map-regex
+# Those that read files: what systemd runs of them has no network.
+FILES     = perdition-map-gdbm perdition-map-bdb perdition-map-regex
 HELPERS   = perdition-auth-pam
 TOOLS     = makegdbm makebdb
 MAN       = $(wildcard docs/man/*.[1-9])
@@ -27,7 +31,7 @@ MAN       = $(wildcard docs/man/*.[1-9])
 BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
                  libgdbm-dev libdb-dev libldap2-dev libmariadb-dev libpq-dev libnsl-dev
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
-TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
+TEST_PACKAGES  = $(RUN_PACKAGES) systemd isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
                  dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
                  chromium prometheus \
                  slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
@@ -91,13 +95,16 @@ install: build
 	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
 	for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
 	if [ -d docs/examples ]; then install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES); fi
+	$(if $(UNITDIR),Scripts/units --prefix $(PREFIX) --files "$(FILES)" --libexec $(LIBEXEC) \
+	    $(DESTDIR)$(UNITDIR) $(PROVIDERS))
 
 uninstall:
 	cd $(SBIN) && rm -f perdition perditionctl $(NAMES)
-	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) && rmdir $(LIBEXEC)
+	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) perdition-service && rmdir $(LIBEXEC)
 	cd $(USERBIN) && rm -f $(TOOLS)
 	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done
 	rm -rf $(EXAMPLES)
+	$(if $(UNITDIR),cd $(DESTDIR)$(UNITDIR) && rm -f perdition@.service perdition@*.socket perdition-map-*@.s*)
 
 clean:
 	rm -rf .build .build-*

@@ -1,3 +1,4 @@
+import Daemon
 import Glibc
 import Logging
 import Loop
@@ -46,6 +47,7 @@ extension Master {
         drainingSince = now
         // Ahead of the signal: the worker looks at it.
         launch.ledger?[.draining] = 1
+        Notification.send(.status("Draining: ends with its last session"))
         log.notice("Draining: nobody is accepted any more, and the program ends with its last session")
         for listener in current.listeners { close(listener) }
         current.listeners = []

@@ -153,7 +153,8 @@ final class Generation {
         add(reports.write, \.reports, isOurs: true)
         add(launch.passphrase.flatMap { KeyPassphrase.descriptor($0) }, \.hasPassphrase, isOurs: false)
         add(watch?.write, \.watchesMaps, isOurs: true)
-        add(try? Worker.Brief(configuration, launch.tickets).packed.descriptor(), \.hasBrief, isOurs: false)
+        let brief = Worker.Brief(configuration, launch.tickets, pulse: launch.pulse)
+        add(try? brief.packed.descriptor(), \.hasBrief, isOurs: false)
         add(worker.errors?.writing, \.hasErrors, isOurs: true)
         let desk = Worker.Orders.Desk(
             ledger: block.flatMap { _ in launch.ledger?.descriptor }, talk: talk?.own, listener: control,
@@ -163,7 +164,7 @@ final class Generation {
         // The worker takes the pipe by itself, when nobody reads the other any more.
         program.standardError = isFirst ? STDERR_FILENO : nil
         program.environment =
-            ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Takeover.variable]) + orders.environment
+            ChildProcess.environment(without: Notification.variables.union([Takeover.variable])) + orders.environment
         program.directory = launch.directory
         return program
     }

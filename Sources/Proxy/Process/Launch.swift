@@ -19,6 +19,13 @@ struct Launch {
     var tickets: TicketKeys
     /// Where master and workers count; nil where there is no memory for it.
     var ledger: Ledger?
+    /// Sockets that a service manager holds as well.
+    var inherited: [Int32] = []
+    /// Milliseconds after which the service manager takes the program for stuck; nil where it does not look.
+    var watchdog: UInt64?
+
+    /// Milliseconds between two reports of a worker that it is alive.
+    var pulse: UInt64? { watchdog.map { max(10, $0 / 4) } }
 
     init(arguments: [String], directory: String) {
         self.arguments = arguments
@@ -41,6 +48,8 @@ struct Launch {
         tickets = parcel.bytes("tickets").flatMap { TicketKeys($0) } ?? TicketKeys()
         let ledger: Int32? = parcel.number("ledger")
         self.ledger = ledger.flatMap { Ledger(descriptor: $0) }
+        inherited = parcel.numbers("inherited")
+        watchdog = parcel.number("watchdog")
     }
 
     /// For the program that takes this one's place.
@@ -53,6 +62,8 @@ struct Launch {
         passphrase?.withBytes { parcel.add("passphrase", Array($0)) }
         parcel.add("tickets", tickets.packed)
         if let ledger { parcel.add("ledger", ledger.descriptor) }
+        for socket in inherited { parcel.add("inherited", socket) }
+        if let watchdog { parcel.add("watchdog", watchdog) }
         return parcel
     }
 

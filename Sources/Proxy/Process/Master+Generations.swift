@@ -24,6 +24,8 @@ extension Master {
     static func makeGeneration(
         _ plan: Plan, _ launch: Launch, _ listeners: Listening.Sockets, among attendants: inout [Attendant]
     ) throws(Failure) -> Generation {
+        // Sockets are made beside it.
+        Privileges.makeEmptyDirectory()
         var maps: [Generation.Map] = []
         for (number, map) in plan.maps.enumerated() {
             switch map.provider {
@@ -60,7 +62,6 @@ extension Master {
         }
         if let present { return present }
         let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
-        if geteuid() == 0 { mkdir(base, 0o755) }
         let socket = try wrap { () throws(ServiceSocket.Failure) in
             try ServiceSocket(socketName, in: base, owner: plan.identity)
         }
@@ -83,7 +84,7 @@ extension Master {
         do throws(Failure) {
             let sink = plan.options.logFacility == options.logFacility ? sink : try Self.openLog(plan)
             listeners = try Self.wrap { () throws(Listening.Failure) in
-                try Listening.open(plan.options, keeping: current.listeners)
+                try Listening.open(plan.options, keeping: current.listeners, inherited: launch.inherited)
             }
             var pidFile: PidFile?
             let control = try Self.wrap { () throws(Listening.Failure) in
@@ -166,6 +167,7 @@ extension Master {
             old.close()
             log.notice("\(line)")
             launch.ledger?.post(line, isGood: true)
+            sayReady(state)
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
         sweep()
@@ -179,6 +181,7 @@ extension Master {
         self.announcement = nil
         log.notice("\(announcement.line)")
         launch.ledger?.post(announcement.line, isGood: true)
+        sayReady(state)
     }
 
     /// Gives up what was to serve; what serves goes on.
@@ -202,6 +205,7 @@ extension Master {
         log.error("Reload refused, all goes on as before: \(reason)")
         launch.ledger?[.refusals] += 1
         launch.ledger?.post(reason, isGood: false)
+        sayReady("\(state); reload refused: \(reason)")
     }
 
     // MARK: Leaving

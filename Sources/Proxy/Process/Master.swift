@@ -45,6 +45,10 @@ final class Master {
     var drainingSince: UInt64?
     /// The signal that ends the program; nil until there is one.
     var ending: Int32?
+    /// When the service manager's watchdog was fed last.
+    var lastFed: UInt64 = 0
+    /// Whether it goes without food, and the log has it.
+    var isStarving = false
     /// When to listen to children again.
     private var nextReport: UInt64 = 0
 
@@ -86,17 +90,22 @@ final class Master {
         } catch {
             throw Failure("\(options.programName): \(error)")
         }
+        launch.watchdog = Notification.watchdogTime()
         Limits.raiseOpenFiles()
         let listeners: Listening.Sockets
-        do throws(Listening.Failure) {
-            listeners = try Listening.open(options)
-        } catch {
+        do {
+            let inherited = try InheritedSockets.take()
+            listeners = try Listening.open(options, keeping: inherited, inherited: inherited)
+            launch.inherited = inherited
+        } catch let error as any CustomStringConvertible {
             // Watched for in the log, too; whoever started the program sees the rest on the terminal.
             let sink = (try? LogDestination(options.logFacility)).flatMap {
                 try? LogSink($0, name: options.programName, owner: plan.identity)
             }
             sink?.write(.error, "Fatal error listening for connections.Exiting. \(error)")
-            throw Failure(error)
+            throw Failure(error.description)
+        } catch {
+            throw Failure("\(error)")
         }
         guard !options.staysInForeground else { return try start(plan, launch, listeners) {} }
         let background: Background
@@ -155,6 +164,7 @@ final class Master {
             master.control = control
             master.metrics = metrics
             launch.ledger?[.configured] = UInt64(clamping: time(nil))
+            master.sayReady(master.state)
             return master.serve(signals)
         } catch {
             control?.remove()
@@ -215,6 +225,7 @@ final class Master {
             pidFile?.remove()
             for attendant in attendants { attendant.socket.remove() }
         }
+        lastFed = LoopThread.clock()
         while ending == nil, !isDrained {
             let now = LoopThread.clock()
             for charge in attendants.filter({ $0.endingSince == nil }).map(\.charge) + [current.worker] {
@@ -229,7 +240,9 @@ final class Master {
             fulfilWishes()
             announce()
             endOverdue(now: LoopThread.clock())
+            lookAfterWatchdog(now: LoopThread.clock())
         }
+        Notification.send(.stopping, .status(ending.map { "Ending on signal \($0)" } ?? "The last session has ended"))
         endAll(signals)
         log.info(ending.map { "Exiting on signal \($0)" } ?? "Exiting: the last session has ended")
         return 0
@@ -248,7 +261,7 @@ final class Master {
         if ending == nil {
             times += (attendants.filter { $0.endingSince == nil }.map(\.charge) + [current.worker]).compactMap(\.due)
         }
-        times += overdueTimes
+        times += overdueTimes + [watchdogTime].compactMap(\.self)
         // A worker that somebody else has taken over may write without end.
         if nextReport > now {
             times.append(nextReport)
@@ -277,6 +290,7 @@ final class Master {
                 replaceStuck(report, of: generation, now: now)
             }
         }
+        if launch.watchdog != nil, current.has(.alive) { feedWatchdog(now: now) }
         if hasHeard { nextReport = now + Self.reportInterval }
     }
 
