@@ -4,7 +4,9 @@
 #   make test      every test, with what it needs installed first
 #   make           the programs, in .build/release
 #   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers; UNITDIR=/usr/lib/systemd/system for the systemd units
-#   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions
+#   make deb       Debian packages, in .build/deb; make deb-test installs them over the original's, on a clean Debian
+#   make docs-test runs the commands of README and docs
+#   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions, make soak, make floods
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -15,6 +17,11 @@ LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/perdition
 USERBIN  = $(DESTDIR)$(PREFIX)/bin
 SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
+# Where shells look for completions. Debian's zsh wants ZSHDIR=/usr/share/zsh/vendor-completions.
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+BASHES   = $(SHARE)/bash-completion/completions
+ZSHES    = $(DESTDIR)$(ZSHDIR)
+FISHES   = $(SHARE)/fish/vendor_completions.d
 # Where the systemd units go; empty for nowhere.
 UNITDIR ?=
 
@@ -32,7 +39,7 @@ BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
                  libgdbm-dev libdb-dev libldap2-dev libmariadb-dev libpq-dev libnsl-dev
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
 TEST_PACKAGES  = $(RUN_PACKAGES) systemd isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
-                 dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
+                 bash-completion zsh fish dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
                  chromium prometheus \
                  slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
                  perdition-ldap perdition-mysql perdition-postgresql
@@ -40,6 +47,9 @@ TEST_PACKAGES  = $(RUN_PACKAGES) systemd isync postfix perdition openssl testssl
 # perf, strace and valgrind are for BENCH=--profile.
 BENCH_PACKAGES = nginx-light libnginx-mod-mail dovecot-imapd dovecot-pop3d perdition openssl python3 \
                  gcc libc6-dev binutils strace valgrind linux-perf
+
+# To make packages, and to try them.
+DEB_PACKAGES = debhelper dpkg-dev fakeroot lintian debootstrap
 
 all: build
 
@@ -50,6 +60,8 @@ deps-run:
 	@Scripts/deps $(RUN_PACKAGES)
 deps-test:
 	@Scripts/deps $(TEST_PACKAGES)
+deps-deb: deps-build
+	@Scripts/deps $(DEB_PACKAGES)
 deps-bench:
 	@Scripts/deps $(BENCH_PACKAGES)
 
@@ -74,6 +86,14 @@ fuzz: deps-build
 fuzz-sessions: deps
 	Scripts/fuzz-sessions $(if $(TIME),--time $(TIME)) $(if $(SANITIZER),--sanitizer $(SANITIZER))
 
+# MINUTES of mixed mail programs while everything is reloaded, killed and stopped. See docs/RELIABILITY.md.
+soak: deps build
+	/usr/bin/python3 Tests/Soak/soak.py --bin $(BIN) --minutes $(or $(MINUTES),1) $(SOAK)
+
+# COUNT connections of each kind that come to nothing, and logins beside them.
+floods: deps build
+	/usr/bin/python3 Tests/Soak/floods.py --bin $(BIN) --count $(or $(COUNT),10000)
+
 man: deps-test
 	@for page in $(MAN); do Scripts/no-warnings man --warnings --local-file "$$page" || exit 1; done
 
@@ -87,6 +107,17 @@ bench: deps-bench build
 bench-maps: deps build
 	Scripts/bench-maps $(BIN)
 
+deb: build deps-deb
+	Scripts/deb $(BIN) .build/deb
+
+# As root. Keeps the clean Debian in .build/deb-root.tar for the next time.
+deb-test: deb
+	Tests/Packages/run --packages .build/deb --cache .build/deb-root.tar
+
+# What the documents say to type, each document on a machine of its own. As root.
+docs-test: build deps-test
+	Tests/Documents/run --bin $(BIN)
+
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
 	install -m 755 $(BIN)/perdition $(BIN)/perditionctl $(SBIN)
@@ -94,6 +125,16 @@ install: build
 	for name in $(PROVIDERS) $(HELPERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
 	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
 	for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	install -d $(BASHES) $(ZSHES) $(FISHES)
+	$(BIN)/perdition --completion bash >$(BASHES)/perdition
+	$(BIN)/perdition --completion zsh >$(ZSHES)/_perdition
+	$(BIN)/perdition --completion fish >$(FISHES)/perdition.fish
+	for name in $(NAMES); do \
+	    ln -sf perdition $(BASHES)/$$name; ln -sf perdition.fish $(FISHES)/$$name.fish; done
+	for name in $(TOOLS); do \
+	    $(BIN)/$$name --generate-completion-script bash | sed '1{/^#!/d}' >$(BASHES)/$$name && \
+	    $(BIN)/$$name --generate-completion-script zsh >$(ZSHES)/_$$name && \
+	    $(BIN)/$$name --generate-completion-script fish >$(FISHES)/$$name.fish || exit 1; done
 	if [ -d docs/examples ]; then install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES); fi
 	$(if $(UNITDIR),Scripts/units --prefix $(PREFIX) --files "$(FILES)" --libexec $(LIBEXEC) \
 	    $(DESTDIR)$(UNITDIR) $(PROVIDERS))
@@ -103,11 +144,14 @@ uninstall:
 	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) perdition-service && rmdir $(LIBEXEC)
 	cd $(USERBIN) && rm -f $(TOOLS)
 	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	cd $(BASHES) && rm -f perdition $(NAMES) $(TOOLS)
+	cd $(ZSHES) && rm -f $(addprefix _,perdition $(TOOLS))
+	cd $(FISHES) && rm -f $(addsuffix .fish,perdition $(NAMES) $(TOOLS))
 	rm -rf $(EXAMPLES)
 	$(if $(UNITDIR),cd $(DESTDIR)$(UNITDIR) && rm -f perdition@.service perdition@*.socket perdition-map-*@.s*)
 
 clean:
 	rm -rf .build .build-*
 
-.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint fuzz fuzz-sessions man compare bench bench-maps \
-        install uninstall clean
+.PHONY: all deps deps-build deps-run deps-test deps-deb deps-bench build deb deb-test docs-test run test lint fuzz fuzz-sessions soak floods \
+        man compare bench bench-maps install uninstall clean

@@ -71,7 +71,8 @@ private func escaped(_ text: String) -> [UInt8] {
     var input = Input(bytes)
     let kind = input.byte()
     let library = ["mysql", "postgres", "ldap", "/usr/libexec/perdition/perdition-map-mysql"][Int(kind) & 3]
-    let words = (0..<9).map { _ in clean(input.text(), without: ":?,@=/ '\"\\;&") }
+    // Brackets are a host's alone: around an address they take the fields there for it, and the provider does as well.
+    let words = (0..<9).map { clean(input.text(), without: ":?,@=/ '\"\\;&" + ($0 == 0 ? "" : "[]")) }
     let secret = "Zq9" + clean(input.text(), without: ":?,@=/ '\"\\;&#%[]").filter(\.isASCII)
     guard !words.contains(where: { $0.contains("Zq9") }) else { return }
     let options: String =

@@ -63,3 +63,11 @@ public func setKeepalive(_ descriptor: Int32, to isOn: Bool = true) {
     var on: Int32 = isOn ? 1 : 0
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
 }
+
+/// The system takes no more than so many bytes that the peer has no room for (TCP_NOTSENT_LOWAT, tcp(7)): what a peer
+/// that does not read costs the system, which else keeps megabytes for it. What is on its way is not counted, so that
+/// it slows nobody down. Set on a listening socket it holds for the connections.
+public func limitUnsent(_ descriptor: Int32, bytes: Int32) {
+    var bytes = bytes
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &bytes, socklen_t(MemoryLayout<Int32>.size))
+}

@@ -96,7 +96,8 @@ def count_instructions(place, front, mode, count):
     ours = ALL["ours"].command(place, front, port, ["--username", "root", "--group", "root", "--threads", "1"])
     command = [shutil.which("valgrind") or "valgrind", "--vgdb=no", "--tool=callgrind", "--trace-children=yes",
                f"--callgrind-out-file={folder}/out.%p", *ours]
-    with Program("callgrind", command, folder) as proxy:
+    image = {"LD_PRELOAD": str(place.tools / "ownimage.so"), "OWN_IMAGE": str(place.binaries / "perdition")}
+    with Program("callgrind", command, folder, environment=image) as proxy:
         proxy.port = port
         proxy.wait_for(port, 60)
         warm(place, proxy, front)

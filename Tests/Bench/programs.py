@@ -45,7 +45,7 @@ class Program:
     # Those that have not been ended, for whoever has the last word.
     running = []
 
-    def __init__(self, name, command, folder, limit=None, processors=None):
+    def __init__(self, name, command, folder, limit=None, processors=None, environment=None):
         self.name, self.log = name, folder / f"{name}.log"
         self.group, self.process = accounting.new_group(name), None
         self.running.append(self)
@@ -64,7 +64,8 @@ class Program:
             with open(self.log, "ab") as log:
                 # A session of its own keeps a Ctrl-C for the script alone, which then ends things in order.
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                start_new_session=True, preexec_fn=prepare)
+                                                start_new_session=True, preexec_fn=prepare,
+                                                env=os.environ | (environment or {}))
         except OSError as error:
             raise Failed(f"{command[0]}: {error}") from error
         finally:

@@ -82,6 +82,33 @@ import Testing
         withExtendedLifetime(deaf) {}
     }
 
+    /// What the system itself keeps for a client that does not read: it would take megabytes for each.
+    @Test func theSystemKeepsLittleForWhoDoesNotRead() throws {
+        let proxy = try Perdition(.imap4, ["--imap_capability", "IMAP4rev1 " + String(repeating: "X", count: 8_000)])
+        let count = 20
+        let flood = try Flood(.deaf, count: count, to: proxy.port)
+        let place = ":" + String(format: "%04X", Int(proxy.port))
+        /// Bytes that wait on the proxy's side of each connection (proc(5), /proc/net/tcp).
+        func waiting() -> [Int] {
+            let table = String(decoding: FileManager.default.contents(atPath: "/proc/net/tcp") ?? Data(), as: UTF8.self)
+            return table.split(separator: "\n").compactMap { row in
+                let fields = row.split(separator: " ")
+                guard fields.count > 4, fields[1].hasSuffix(place), fields[3] == "01" else { return nil }
+                return Int(fields[4].prefix(8), radix: 16)
+            }
+        }
+        var last: [Int] = []
+        try eventually("nothing more is written", within: 60) {
+            Nap.milliseconds(500)
+            let now = waiting()
+            defer { last = now }
+            return now == last && now.count == count && now.allSatisfy { $0 > 0 }
+        }
+        // The limit, and an answer or two that was begun below it.
+        #expect(last.allSatisfy { $0 <= 160 * 1024 }, "\(last)")
+        withExtendedLifetime(flood) {}
+    }
+
     /// One client that asks as fast as it can, on the only loop there is.
     @Test func aClientThatNeverStopsDoesNotKeepTheLoop() throws {
         let server = try FakeServer.mail(.imap4, users: nil)

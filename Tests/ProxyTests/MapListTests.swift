@@ -134,6 +134,9 @@ struct MapListTests {
         // To the database's library, the value of user is all up to the next blank.
         ("postgres", "host=h user= password=geheim dbname=d", "***"),
         ("postgres", "host=h dbname=x=y", "host=h dbname=x=y"),
+        // Brackets belong around addresses.
+        ("mysql", "[:3306:a](:u:t:geheim:", "***"), ("mysql", "[db]:3306:d:t:u:geheim", "***"),
+        ("mysql", "[::1],h:3306:d:t:u:geheim", "[::1],h:3306:d:t:u:***"),
     ]
 
     @Test(arguments: shown)

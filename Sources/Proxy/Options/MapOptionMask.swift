@@ -1,3 +1,5 @@
+import Loop
+
 /// Option strings of map providers as they may be shown: without their passwords. Where it is not certain which part is
 /// the password, nothing is shown.
 enum MapOptionMask {
@@ -81,8 +83,13 @@ enum MapOptionMask {
             if letter == "[" || letter == "]" { isBracketed = letter == "[" }
             return letter != ":" || isBracketed
         }
-        // A bracket that is not closed would take all fields for hosts.
-        guard !isBracketed else { return nil }
+        // Brackets that hold no address, or are not closed, would take fields for hosts, the password's among them.
+        let areAddresses = hosts.split(separator: ",").allSatisfy { host in
+            guard host.contains(where: { "[]".contains($0) }) else { return true }
+            return host.first == "[" && host.last == "]"
+                && SocketAddress(host: String(host.dropFirst().dropLast()), port: 0)?.kind == .v6
+        }
+        guard !isBracketed, areAddresses else { return nil }
         var fields = text[hosts.endIndex...].split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         fields[0] = String(hosts)
         guard fields.count > 5 else { return text.contains("=") && mentionsSecret(text) ? nil : text }

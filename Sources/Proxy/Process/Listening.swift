@@ -7,6 +7,10 @@ enum Listening {
     /// Connections that may wait to be taken; the kernel's own limit (net.core.somaxconn) cuts it.
     static let backlog: Int32 = 4096
 
+    /// Bytes that the system takes ahead of what a client has room for: more than a relay writes at once, and little
+    /// enough that ten thousand clients that do not read leave the system memory for others.
+    static let unsent: Int32 = 65_536
+
     /// Why an address cannot be listened on; a sentence that names the option.
     struct Failure: Error, Equatable, CustomStringConvertible {
         let description: String

@@ -48,6 +48,7 @@ final class Worker {
         }
         for listener in worker.listeners {
             setNoDelay(listener)
+            limitUnsent(listener, bytes: Listening.unsent)
             setKeepalive(listener, to: options.tcpKeepalive)
         }
         worker.start()
