@@ -171,8 +171,9 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     }
 
     /// Ends it where it is this user's.
-    func kick(_ user: String) -> Bool {
-        guard !finished, user == account.record.user || user == account.record.authentication else { return false }
+    func kick(_ names: [String]) -> Bool {
+        guard !finished, names.contains(account.record.user) || names.contains(account.record.authentication)
+        else { return false }
         // In the middle of something else it would only be taken for a part of that.
         let isIdle = down.isClear && thread.now &- lastActivity >= Self.quiet
         if isIdle, account.record.protocolName.takesWordsUnasked {

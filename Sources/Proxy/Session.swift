@@ -412,8 +412,8 @@ extension Session {
     }
 
     /// Ends it where somebody logs in with this name.
-    func kick(_ name: String) -> Bool {
-        guard !isWaiting, !isKicked, let user, Printable.escaped(user) == name else { return false }
+    func kick(_ names: [String]) -> Bool {
+        guard !isWaiting, !isKicked, let user, names.contains(Printable.escaped(user)) else { return false }
         isKicked = true
         sendAway("Your session was ended by the administrator")
         return true

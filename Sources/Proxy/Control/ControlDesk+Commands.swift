@@ -8,7 +8,8 @@ extension ControlDesk {
     func answer(_ command: ControlCommand) async -> ControlAnswer {
         switch command {
         case .who: await who()
-        case .kick(let user): await kick(Printable.escaped(user))
+        // As who shows it, or as it is.
+        case .kick(let user): await kick([Printable.escaped(user), String(decoding: user, as: UTF8.self)])
         case .stats: ControlAnswer(columns: ["name", "value"], rows: Statistics(services, ledger).rows)
         case .lookup(let user): await (loop.thread.tenant as? Floor)?.trace(user) ?? ControlAnswer(error: "no loop")
         case .purge: purge()
@@ -27,10 +28,10 @@ extension ControlDesk {
         return answer
     }
 
-    private func kick(_ user: String) async -> ControlAnswer {
+    private func kick(_ names: [String]) async -> ControlAnswer {
         var count = 0
         for other in loops {
-            count += await other.ask { loop in await (loop.thread.tenant as? Floor)?.kick(user) ?? 0 }
+            count += await other.ask { loop in await (loop.thread.tenant as? Floor)?.kick(names) ?? 0 }
         }
         return ControlAnswer(columns: ["kicked", "worker"], rows: [["\(count)", "\(getpid())"]])
     }

@@ -14,9 +14,9 @@ protocol Visitor: AnyObject {
     /// What the administrator may see of it; nil where it is over.
     var entry: SessionEntry? { get }
     /// Ends it, as the administrator wants, where it is of this user.
-    /// - Parameter user: the name as ``SessionEntry`` shows it.
+    /// - Parameter names: the forms of the name, one of them as ``SessionEntry`` shows it.
     /// - Returns: whether it was.
-    func kick(_ user: String) -> Bool
+    func kick(_ names: [String]) -> Bool
 }
 
 /// Everything that lives on one loop: its acceptors, its way to the popmap, its sessions.
@@ -237,11 +237,11 @@ final class Floor {
 
     /// Ends the sessions of a user.
     /// - Returns: how many there were.
-    func kick(_ user: String) async -> Int {
+    func kick(_ names: [String]) async -> Int {
         var count = 0
         for (number, visitor) in Array(visitors.values).enumerated() {
             if number % Self.glance == Self.glance - 1 { await Task.yield() }
-            if visitor.kick(user) { count += 1 }
+            if visitor.kick(names) { count += 1 }
         }
         tally.add(.kicked, UInt64(count))
         return count
