@@ -30,7 +30,7 @@ struct StatusPage {
         card("To clients", Self.size(sum(.sent)))
         text += "</section>"
         table(
-            "Time", ["", "half within", "95 of 100 within", "count"],
+            "Time, at most", ["", "half", "95 %", "count"],
             [("Lookup", Tally.Time.lookup), ("Connect", .connect), ("Login", .login)].map { label, time in
                 let parts = (0...Tally.bounds.count).map { sums[Tally.place(time, part: $0)] }
                 return [label, Self.quantile(parts, 50), Self.quantile(parts, 95), "\(parts.reduce(0, &+))"]
@@ -57,12 +57,13 @@ struct StatusPage {
             workers.map { worker in
                 let own = ledger.sums(of: worker.block)
                 return [
-                    "\(worker.pid)", "\(worker.state)", "\(own[Tally.place(.relaying)])", WallTime.text(worker.since),
+                    "\(worker.pid)", "\(worker.state)", "\(own[Tally.place(.relaying)])",
+                    String(WallTime.text(worker.since).dropFirst(5).prefix(11)),
                 ]
             })
         if !programs.isEmpty {
             table(
-                "Providers and helpers", ["program", "state", "started again"],
+                "Providers and helpers", ["program", "state", "restarts"],
                 programs.map { [$0.name, $0.isUp ? "up" : "down", "\($0.restarts)"] })
         }
         text += """
@@ -125,7 +126,7 @@ struct StatusPage {
         header,main,footer{max-width:70rem;margin:0 auto;padding:1rem 1.25rem}header{display:flex;align-items:center;gap:1rem}
         h1{font-size:1.4rem;margin:0}h2{font-size:1rem;margin:0 0 .5rem}.state{padding:.1rem .7rem;border-radius:1rem;
         color:#fff;font-size:.85rem}.good{background:var(--good)}.warn{background:var(--warn)}.bad{background:var(--bad)}
-        main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr))}
+        main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(21rem,1fr))}
         section{background:var(--box);border:1px solid var(--line);border-radius:.6rem;padding:1rem;overflow-x:auto}
         .cards{grid-column:1/-1;display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr))}
         .card b{display:block;font-size:1.6rem;font-variant-numeric:tabular-nums}.card span{color:var(--dim)}
