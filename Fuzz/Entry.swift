@@ -10,6 +10,7 @@ let targets: [String: Target] = [
     "capabilities": capabilities,
     "certificate": certificate,
     "configuration": configuration,
+    "control": control,
     "destination": destination,
     "imap4-client": imap4Client,
     "imap4-server": imap4Server,

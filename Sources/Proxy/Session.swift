@@ -20,6 +20,13 @@ final class Session: Visitor {
     private let route: String
     /// What follows the addresses in the Connect line.
     private let note: String
+    private let tally: Tally
+    /// When it began, on the loop's clock.
+    private let since: UInt64
+    /// What the client says it is, once it has said so, and the real server that is tried.
+    private var user: [UInt8]?
+    private var realServer: String?
+    private var isKicked = false
     /// As whom the client is counted; nil for not at all.
     private let origin: Origin?
     /// The session as one of its user's, once it is logged in.
@@ -37,9 +44,11 @@ final class Session: Visitor {
         _ channel: Channel, services: Services, settings: Settings, router: Router,
         authentication: LocalAuthentication?,
         tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, origin: Origin? = nil,
-        note: String = ""
+        note: String = "", tally: Tally = .unread()
     ) {
         self.services = services
+        self.tally = tally
+        since = channel.thread.now
         self.settings = settings
         self.router = router
         self.authentication = authentication
@@ -98,7 +107,8 @@ final class Session: Visitor {
             isWaiting = true
             let credentials = try await dialogue.readCredentials()
             isWaiting = false
-            var attempt = Attempt(credentials: credentials)
+            user = credentials.routedID
+            var attempt = Attempt(credentials: credentials, begun: Tally.clock())
             do throws(ServerError) {
                 let (server, login) = try await logIn(&attempt, identity: identity)
                 try receive(attempt, server)
@@ -110,6 +120,9 @@ final class Session: Visitor {
                     throw .broken("")
                 }
                 logAuth(attempt, failure: nil)
+                tally.measure(.login, since: attempt.begun)
+                tally.login(options.protocolName, nil)
+                tally.session(clientTLS: client.grade, serverTLS: server.grade)
                 return relay(server, attempt, idleFarewell: dialogue.idleFarewell)
             } catch {
                 if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
@@ -117,6 +130,7 @@ final class Session: Visitor {
                     services.log.info(
                         "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
                 }
+                tally.login(options.protocolName, error.refusal)
                 let isGuess = attempt.wasGuess || error.refusal.isGuess
                 failures += isGuess ? 1 : 0
                 front.pauseLength =
@@ -149,6 +163,8 @@ final class Session: Visitor {
     struct Attempt {
         /// Who the client says it is.
         var credentials: Credentials
+        /// When they were there (``Tally/clock()``).
+        let begun: UInt64
         /// The real server, once it is known.
         var host: String?
         /// Its port, as configured.
@@ -166,9 +182,10 @@ final class Session: Visitor {
         attempt.port = settings.outgoingPort
         let names = await settings.names.adding(domain())
         var place: Destination
-        switch await router.route(
+        let found = await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
-        {
+        tally.measure(.lookup, since: attempt.begun)
+        switch found {
         case .found(let found, let name):
             place = found
             attempt.rename(to: options.usernameFromDatabase ? found.user ?? name : name)
@@ -183,7 +200,9 @@ final class Session: Visitor {
         attempt.port = place.port ?? settings.outgoingPort
 
         if options.authenticateIn { try await authenticate(attempt.credentials, names) }
+        let begun = Tally.clock()
         let (server, address) = try await connect(&place, &attempt)
+        tally.measure(.connect, since: begun)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
@@ -234,6 +253,7 @@ final class Session: Visitor {
         repeat {
             attempt.host = place.host
             attempt.port = place.port ?? settings.outgoingPort
+            realServer = place.host
             let addresses: [SocketAddress]
             do throws(Resolver.Failure) {
                 addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
@@ -275,7 +295,7 @@ final class Session: Visitor {
 
     private func relay(_ server: Stream, _ attempt: Attempt, idleFarewell: [UInt8]?) -> Relay {
         client.transcript = nil
-        let account = Relay.Account(services: services, record: record(of: attempt))
+        let account = Relay.Account(services: services, record: record(of: attempt), tally: tally)
         let timeout = UInt64(clamping: options.timeout) &* 1000
         let relay = Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
         relay.idleFarewell = idleFarewell
@@ -348,6 +368,7 @@ final class Session: Visitor {
     }
 
     private func logEnd(_ end: SessionEnd) {
+        if case .handshake = end { tally.add(.handshakeFailures) }
         switch end {
         case .loggedOut:
             services.log.info("Closing NULL session: \(route) authorisation_id=NONE authentication_id=\"(null)\"")
@@ -363,6 +384,29 @@ final class Session: Visitor {
         case .client:
             services.log.error("Fatal Error reading authentication information from client \(route): Exiting child")
         }
+    }
+}
+
+// MARK: What the administrator asks
+
+extension Session {
+    /// What there is to see.
+    var entry: SessionEntry? {
+        guard !client.channel.isClosed else { return nil }
+        var entry = SessionEntry(isWaiting ? .waiting : .loggingIn, options.protocolName, route: route)
+        if let user { entry.user = Printable.escaped(user) }
+        if let realServer { entry.server = realServer }
+        entry.clientTLS = Tally.versions[client.grade]
+        entry.age = client.channel.thread.now &- since
+        return entry
+    }
+
+    /// Ends it where somebody logs in with this name.
+    func kick(_ names: [String]) -> Bool {
+        guard !isWaiting, !isKicked, let user, names.contains(Printable.escaped(user)) else { return false }
+        isKicked = true
+        sendAway("Your session was ended by the administrator")
+        return true
     }
 }
 

@@ -65,6 +65,9 @@ final class Stream {
     /// Whether TLS is up.
     var isPrivate: Bool { tls != nil }
 
+    /// The place of its TLS version in ``Tally/versions``.
+    var grade: Int { tls.map { max(0, min(Tally.versions.count - 1, $0.versionNumber - 0x0300)) } ?? 0 }
+
     /// Closes the connection. More calls do nothing.
     func close() {
         guard !channel.isClosed else { return }

@@ -198,6 +198,12 @@ public enum OptionList {
         .init(
             "connect", .print(.connect), .process,
             "With explain, connect to the real server and print what it says."),
+            "control_socket", .text("PATH", \.controlSocket), .process,
+            "Unix socket where perditionctl asks; root's alone. Empty for none.",
+            default: "/run/perdition/NAME.control"),
+        .init(
+            "metrics_address", .servers("ADDRESS:PORT[,ADDRESS:PORT...]", \.metricsAddress), .process,
+            "Serve metrics for Prometheus and a status page over HTTP here, as 127.0.0.1:9144. Empty for nowhere."),
         .init("help", "h", .print(.help), .process, "Print this text."),
         .init(
             "print_sample_configuration", .print(.sample), .process,

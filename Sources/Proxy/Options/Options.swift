@@ -144,6 +144,10 @@ public struct Options: Sendable, Equatable {
     public var threads = 0
     /// `--resolver_threads`, names resolved at the same time.
     public var resolverThreads = 4
+    /// `--control_socket`; nil means the default, nothing means none.
+    public var controlSocket: String?
+    /// `--metrics_address`; none means that no metrics are served.
+    public var metricsAddress: [ServerAddress] = []
     /// `--drain_timeout`, seconds that sessions from before a reload may go on; 0 means as long as they like.
     public var drainTimeout = 86_400
 

@@ -1,4 +1,5 @@
 import CLinux
+import Control
 import Glibc
 import Logging
 import Lookup
@@ -10,6 +11,12 @@ import TLS
 protocol Visitor: AnyObject {
     /// Ends it now.
     func stop()
+    /// What the administrator may see of it; nil where it is over.
+    var entry: SessionEntry? { get }
+    /// Ends it, as the administrator wants, where it is of this user.
+    /// - Parameter names: the forms of the name, one of them as ``SessionEntry`` shows it.
+    /// - Returns: whether it was.
+    func kick(_ names: [String]) -> Bool
 }
 
 /// Everything that lives on one loop: its acceptors, its way to the popmap, its sessions.
@@ -20,6 +27,12 @@ final class Floor {
     private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
     private let memory: CapabilityMemory
+    /// Where what happens on this loop is counted.
+    let tally: Tally
+    /// Who answers `perditionctl`; on the first loop only.
+    var desk: ControlDesk?
+    /// Who serves metrics; on the first loop only.
+    var metrics: MetricsDesk?
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var queue = Queue()
@@ -27,8 +40,9 @@ final class Floor {
     private var whenEmpty: (() -> Void)?
 
     /// A floor of a loop; called on the loop's thread.
-    init(_ loop: Loop, services: Services) {
+    init(_ loop: Loop, services: Services, tally: Tally = .unread()) {
         self.loop = loop
+        self.tally = tally
         self.services = services
         let options = services.options
         memory = CapabilityMemory(loop.thread)
@@ -41,7 +55,7 @@ final class Floor {
         }
         authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
-        router = Router(options, maps: maps, turn: Int(UInt.random(in: 0..<count)))
+        router = Router(options, maps: maps, turn: Int(UInt.random(in: 0..<count)), tally: tally)
     }
 
     /// Opens the doors. What is set on the listening sockets holds for the connections (TCP_NODELAY, SO_KEEPALIVE).
@@ -63,6 +77,8 @@ final class Floor {
 
     /// Accepts no more than who waits now.
     func closeDoors() {
+        desk?.closeDoors()
+        metrics?.closeDoors()
         for acceptor in acceptors { acceptor.close(taking: Listening.backlog) }
         acceptors = []
     }
@@ -73,8 +89,10 @@ final class Floor {
         leaveIfEmpty()
     }
 
-    private func leaveIfEmpty() {
-        guard let whenEmpty, services.sessions.load(ordering: .relaxed) <= 0 else { return }
+    func leaveIfEmpty() {
+        guard let whenEmpty, services.sessions.load(ordering: .relaxed) <= 0,
+            services.errands.load(ordering: .relaxed) <= 0
+        else { return }
         self.whenEmpty = nil
         whenEmpty()
     }
@@ -96,6 +114,7 @@ final class Floor {
             }
             return turnAway(descriptor, settings, "Too many connections, mate")
         }
+        tally.add(.connections)
         let origin = services.door.origin(of: peer)
         guard services.door.enter(origin, peer, now: loop.thread.now) else {
             return turnAway(descriptor, settings, "Too many connections from your address, mate")
@@ -113,6 +132,7 @@ final class Floor {
     /// A word to the one too many; one that fits in any socket's buffer.
     private func turnAway(_ descriptor: Int32, _ settings: Settings, _ text: StaticString) {
         services.sessions.subtract(1, ordering: .relaxed)
+        tally.add(.turnedAway)
         if !settings.options.sslMode.contains(.sslListen) {
             Farewell.bytes(text, settings.options.protocolName).withUnsafeBytes {
                 _ = linux_send(descriptor, $0.baseAddress, $0.count)
@@ -153,8 +173,7 @@ final class Floor {
     ) -> Session {
         Session(
             channel, services: services, settings: settings, router: router, authentication: authentication,
-            tlsSessions: tlsSessions,
-            memory: memory, source: peer, origin: origin, note: note)
+            tlsSessions: tlsSessions, memory: memory, source: peer, origin: origin, note: note, tally: tally)
     }
 
     private func serve(
@@ -165,18 +184,25 @@ final class Floor {
             return leave(origin, waiting: true)
         }
         let session = makeSession(channel, peer, settings, origin: origin)
+        tally.add(.loggingIn)
         visitors[ObjectIdentifier(session)] = session
         queue.append(session)
         let relay = await session.run()
         queue.remove(session)
         visitors[ObjectIdentifier(session)] = nil
-        guard let relay else { return leave(origin, waiting: true) }
+        tally.subtract(.loggingIn)
+        guard let relay else {
+            tally.add(.abandoned)
+            return leave(origin, waiting: true)
+        }
+        tally.add(.relaying)
         services.door.logIn(origin)
         visitors[ObjectIdentifier(relay)] = relay
         // In two forms, as a session keeps one for hours.
         if let origin {
             relay.onEnd = { [unowned self, guest = session.guest] relay in
                 visitors[ObjectIdentifier(relay)] = nil
+                tally.subtract(.relaying)
                 services.door.leave(guest)
                 services.door.leave(origin, waiting: false, now: loop.thread.now)
                 leaveIfEmpty()
@@ -184,6 +210,7 @@ final class Floor {
         } else {
             relay.onEnd = { [unowned self] relay in
                 visitors[ObjectIdentifier(relay)] = nil
+                tally.subtract(.relaying)
                 leaveIfEmpty()
             }
         }
@@ -195,4 +222,34 @@ final class Floor {
         services.door.leave(origin, waiting: waiting, now: loop.thread.now)
         leaveIfEmpty()
     }
+
+    // MARK: What the administrator asks
+
+    /// What there is to see of every session; others have their turn meanwhile.
+    func entries() async -> [SessionEntry] {
+        var entries: [SessionEntry] = []
+        for (number, visitor) in Array(visitors.values).enumerated() {
+            if number % Self.glance == Self.glance - 1 { await Task.yield() }
+            if let entry = visitor.entry { entries.append(entry) }
+        }
+        return entries
+    }
+
+    /// Ends the sessions of a user.
+    /// - Returns: how many there were.
+    func kick(_ names: [String]) async -> Int {
+        var count = 0
+        for (number, visitor) in Array(visitors.values).enumerated() {
+            if number % Self.glance == Self.glance - 1 { await Task.yield() }
+            if visitor.kick(names) { count += 1 }
+        }
+        tally.add(.kicked, UInt64(count))
+        return count
+    }
+
+    /// Sessions that are looked at in a row.
+    private static let glance = 256
+
+    /// Where a user's login would go.
+    func trace(_ user: [UInt8]) async -> ControlAnswer { await router.trace(user, services) }
 }

@@ -200,8 +200,11 @@ enum Listening {
         return addresses
     }
 
-    /// - Parameter waits: whether clients may connect: without that nobody notices.
-    private static func listen(
+    /// Opens one.
+    /// - Parameters:
+    ///   - option: which asks for it, for a message.
+    ///   - waits: whether clients may connect: without that nobody notices.
+    static func listen(
         _ address: SocketAddress, option: String, waits: Bool = true
     ) throws(Failure) -> Int32 {
         let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
