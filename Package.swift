@@ -106,7 +106,7 @@ let package = Package(
             name: "LookupTests", dependencies: ["Lookup", "Loop", "CLinux"], exclude: ["socketmap.py"],
             swiftSettings: rules),
         .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
-        .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux", "COpenSSL"], swiftSettings: rules),
         .testTarget(
             name: "MapTests",
             dependencies: [
