@@ -71,13 +71,11 @@ struct ProxyHeader: Equatable {
     private static func readBinary(_ header: [UInt8]) -> ProxyHeader? {
         guard header[12] >> 4 == 2, header[12] & 15 <= 1 else { return nil }
         let sizes: [UInt8: Int] = [0x11: 12, 0x12: 12, 0x21: 36, 0x22: 36, 0x31: 216, 0x32: 216, 0: 0]
-        let isLocal = header[12] & 15 == 0
-        guard let size = sizes[header[13]] ?? (isLocal ? 0 : nil), header.count >= headSize + size else {
-            // A balancer's own connection may say anything about addresses.
-            return isLocal ? ProxyHeader() : nil
-        }
-        guard checkFields(header, from: headSize + size) else { return nil }
-        guard !isLocal else { return ProxyHeader() }
+        // A balancer's own connection may say anything about addresses.
+        guard header[12] & 15 == 1 else { return ProxyHeader() }
+        guard let size = sizes[header[13]], header.count >= headSize + size,
+            checkFields(header, from: headSize + size)
+        else { return nil }
         switch header[13] {
         case 0x11:
             return ProxyHeader(source: v4(header, 16, port: 24), destination: v4(header, 20, port: 26))
