@@ -3,7 +3,9 @@
 #   make run       a proxy in front of two real mail stores on this machine, until Ctrl-C
 #   make test      every test, with what it needs installed first
 #   make           the programs, in .build/release
-#   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers
+#   make install   PREFIX=/usr DESTDIR=/tmp/package for packagers; UNITDIR=/usr/lib/systemd/system for the systemd units
+#   make deb       Debian packages, in .build/deb; make deb-test installs them over the original's, on a clean Debian
+#   make docs-test runs the commands of README and docs
 #   make lint, make man, make compare, make bench, make fuzz, make fuzz-sessions
 
 PREFIX  ?= /usr/local
@@ -15,10 +17,19 @@ LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/perdition
 USERBIN  = $(DESTDIR)$(PREFIX)/bin
 SHARE    = $(DESTDIR)$(PREFIX)/share
 EXAMPLES = $(SHARE)/doc/perdition/examples
+# Where shells look for completions. Debian's zsh wants ZSHDIR=/usr/share/zsh/vendor-completions.
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+BASHES   = $(SHARE)/bash-completion/completions
+ZSHES    = $(DESTDIR)$(ZSHDIR)
+FISHES   = $(SHARE)/fish/vendor_completions.d
+# Where the systemd units go; empty for nowhere.
+UNITDIR ?=
 
 NAMES     = perdition.pop3 perdition.pop3s perdition.imap4 perdition.imap4s perdition.imaps perdition.managesieve
 PROVIDERS = perdition-map-gdbm perdition-map-bdb perdition-map-ldap perdition-map-mysql perdition-map-nis \
             perdition-map-postgres perdition-map-regex
+# Those that read files: what systemd runs of them has no network.
+FILES     = perdition-map-gdbm perdition-map-bdb perdition-map-regex
 HELPERS   = perdition-auth-pam
 TOOLS     = makegdbm makebdb
 MAN       = $(wildcard docs/man/*.[1-9])
@@ -27,14 +38,17 @@ MAN       = $(wildcard docs/man/*.[1-9])
 BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
                  libgdbm-dev libdb-dev libldap2-dev libmariadb-dev libpq-dev libnsl-dev
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
-TEST_PACKAGES  = $(RUN_PACKAGES) isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
-                 dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
+TEST_PACKAGES  = $(RUN_PACKAGES) systemd isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
+                 bash-completion zsh fish dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
                  slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
                  perdition-ldap perdition-mysql perdition-postgresql
 
 # perf, strace and valgrind are for BENCH=--profile.
 BENCH_PACKAGES = nginx-light libnginx-mod-mail dovecot-imapd dovecot-pop3d perdition openssl python3 \
                  gcc libc6-dev binutils strace valgrind linux-perf
+
+# To make packages, and to try them.
+DEB_PACKAGES = debhelper dpkg-dev fakeroot lintian debootstrap
 
 all: build
 
@@ -45,6 +59,8 @@ deps-run:
 	@Scripts/deps $(RUN_PACKAGES)
 deps-test:
 	@Scripts/deps $(TEST_PACKAGES)
+deps-deb: deps-build
+	@Scripts/deps $(DEB_PACKAGES)
 deps-bench:
 	@Scripts/deps $(BENCH_PACKAGES)
 
@@ -82,6 +98,17 @@ bench: deps-bench build
 bench-maps: deps build
 	Scripts/bench-maps $(BIN)
 
+deb: build deps-deb
+	Scripts/deb $(BIN) .build/deb
+
+# As root. Keeps the clean Debian in .build/deb-root.tar for the next time.
+deb-test: deb
+	Tests/Packages/run --packages .build/deb --cache .build/deb-root.tar
+
+# What the documents say to type, each document on a machine of its own. As root.
+docs-test: build deps-test
+	Tests/Documents/run --bin $(BIN)
+
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
 	install -m 755 $(BIN)/perdition $(SBIN)
@@ -89,17 +116,33 @@ install: build
 	for name in $(PROVIDERS) $(HELPERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
 	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
 	for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	install -d $(BASHES) $(ZSHES) $(FISHES)
+	$(BIN)/perdition --completion bash >$(BASHES)/perdition
+	$(BIN)/perdition --completion zsh >$(ZSHES)/_perdition
+	$(BIN)/perdition --completion fish >$(FISHES)/perdition.fish
+	for name in $(NAMES); do \
+	    ln -sf perdition $(BASHES)/$$name; ln -sf perdition.fish $(FISHES)/$$name.fish; done
+	for name in $(TOOLS); do \
+	    $(BIN)/$$name --generate-completion-script bash | sed '1{/^#!/d}' >$(BASHES)/$$name && \
+	    $(BIN)/$$name --generate-completion-script zsh >$(ZSHES)/_$$name && \
+	    $(BIN)/$$name --generate-completion-script fish >$(FISHES)/$$name.fish || exit 1; done
 	if [ -d docs/examples ]; then install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES); fi
+	$(if $(UNITDIR),Scripts/units --prefix $(PREFIX) --files "$(FILES)" --libexec $(LIBEXEC) \
+	    $(DESTDIR)$(UNITDIR) $(PROVIDERS))
 
 uninstall:
 	cd $(SBIN) && rm -f perdition $(NAMES)
-	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) && rmdir $(LIBEXEC)
+	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) perdition-service && rmdir $(LIBEXEC)
 	cd $(USERBIN) && rm -f $(TOOLS)
 	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	cd $(BASHES) && rm -f perdition $(NAMES) $(TOOLS)
+	cd $(ZSHES) && rm -f $(addprefix _,perdition $(TOOLS))
+	cd $(FISHES) && rm -f $(addsuffix .fish,perdition $(NAMES) $(TOOLS))
 	rm -rf $(EXAMPLES)
+	$(if $(UNITDIR),cd $(DESTDIR)$(UNITDIR) && rm -f perdition@.service perdition@*.socket perdition-map-*@.s*)
 
 clean:
 	rm -rf .build .build-*
 
-.PHONY: all deps deps-build deps-run deps-test deps-bench build run test lint fuzz fuzz-sessions man compare bench bench-maps \
+.PHONY: all deps deps-build deps-run deps-test deps-deb deps-bench build deb deb-test docs-test run test lint fuzz fuzz-sessions man compare bench bench-maps \
         install uninstall clean

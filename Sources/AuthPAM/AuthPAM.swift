@@ -54,7 +54,7 @@ struct AuthPAM: ParsableCommand {
     func run() throws {
         signal(SIGPIPE, SIG_IGN)
         linux_crash_prepare("")
-        _ = linux_prctl(Int32(linux_PR_SET_DUMPABLE), 0)
+        Privileges.hideMemory()
         // Without root's rights PAM itself needs a set-group-id program to read /etc/shadow.
         if geteuid() == 0 { _ = linux_prctl(Int32(linux_PR_SET_NO_NEW_PRIVS), 1) }
         if let query { throw ExitCode(ask(query)) }

@@ -20,13 +20,16 @@ public enum LogDestination: Sendable, Equatable {
         case _ where text.hasPrefix("/"): self = .file(text)
         default:
             guard let facility = Self.facilities[text.lowercased()] else {
-                let names = Self.facilities.keys.sorted().joined(separator: ", ")
+                let names = Self.facilityNames.joined(separator: ", ")
                 throw DaemonError(
                     "log_facility \"\(text)\" not found: it can be -, +, a path from / on, or one of \(names)")
             }
             self = .syslog(facility << 3)
         }
     }
+
+    /// The names of facilities that ``init(_:)`` knows.
+    public static var facilityNames: [String] { facilities.keys.sorted() }
 
     /// The numbers of syslog.h, which Swift cannot read there.
     private static let facilities: [String: Int32] = [

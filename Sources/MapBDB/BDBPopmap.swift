@@ -11,7 +11,8 @@ struct BDBPopmap: Popmap {
     private let reader: BDBReader
 
     static func configuration(_ options: String, patience: Int) -> BDBSource {
-        let source = BDBSource(path: options.isEmpty ? defaultPath : options, patience: patience)
+        let source = BDBSource(
+            path: options.isEmpty ? defaultPath : ServiceDirectory.absolute(options), patience: patience)
         source.prepare()
         return source
     }

@@ -11,7 +11,8 @@ struct GDBMPopmap: Popmap {
     private let reader: GDBMReader
 
     static func configuration(_ options: String, patience: Int) -> GDBMSource {
-        let source = GDBMSource(path: options.isEmpty ? defaultPath : options, patience: patience)
+        let source = GDBMSource(
+            path: options.isEmpty ? defaultPath : ServiceDirectory.absolute(options), patience: patience)
         source.prepare()
         return source
     }

@@ -62,6 +62,6 @@ struct LDAPExtensions: Sendable {
         guard let bytes = KeyTemplate.decode(encoded), !bytes.isEmpty,
             let path = String(validating: bytes, as: UTF8.self)
         else { throw ConfigurationError("the URL's \(name) is not a path") }
-        return path
+        return ServiceDirectory.absolute(path)
     }
 }

@@ -20,7 +20,7 @@ struct RegexPopmap: Popmap {
     private var process: LookupProcess?
 
     static func configuration(_ options: String, patience: Int) -> Configuration {
-        let source = RegexSource(path: options.isEmpty ? defaultPath : options)
+        let source = RegexSource(path: options.isEmpty ? defaultPath : ServiceDirectory.absolute(options))
         source.read()
         return Configuration(source: source, patience: patience)
     }

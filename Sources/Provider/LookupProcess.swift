@@ -84,7 +84,7 @@ public final class LookupProcess {
         let name = CommandLine.arguments.first ?? "perdition-map"
         var program = ChildProcess.Program(path: "/proc/self/exe", arguments: [name, Self.argument])
         program.environment = ChildProcess.environment(
-            without: [ServiceOptions.mapOptionVariable, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"])
+            without: Notification.variables.union([ServiceOptions.mapOptionVariable]))
         program.descriptors = [ends[1]]
         program.closesAfterStart = [ends[1]]
         do {

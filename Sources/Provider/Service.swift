@@ -16,6 +16,7 @@ public enum Service {
     /// - Throws: `ExitCode`, with the outcome of a query or after the log was told why there is no service.
     public static func run<Map: Popmap>(_ kind: Map.Type, _ options: ServiceOptions) throws {
         linux_crash_prepare("")
+        Privileges.hideMemory()
         // Before the first thread, so that all have it and only `serve` below takes signals.
         var signals = sigset_t()
         sigemptyset(&signals)
@@ -24,6 +25,12 @@ public enum Service {
 
         let mapOption = options.takeMapOption()
         let sink = try startLog(options)
+        do throws(DaemonError) {
+            // Who starts a provider as root means it to read root's files.
+            if geteuid() != 0 { try Privileges.confine() }
+        } catch {
+            throw refusal(error.description, sink)
+        }
         let configuration: Map.Configuration
         let patience = Int(options.lookupTimeout * 1000)
         do {
@@ -37,7 +44,7 @@ public enum Service {
         var listeners: [ServiceListener]
         do throws(ServiceListener.Failure) {
             listeners = try ServiceListener.inherited()
-            if let path = options.socket {
+            if let path = options.socket.map(ServiceDirectory.absolute) {
                 listeners.append(try .make(path: path, mode: UInt32(options.socketMode, radix: 8) ?? 0o600))
             }
         } catch {
@@ -47,6 +54,7 @@ public enum Service {
             throw ValidationError("no socket: give --socket PATH, or a listening one with LISTEN_FDS, or --query KEY")
         }
         defer { for listener in listeners { listener.remove() } }
+        Privileges.enterEmptyDirectory()
         do {
             let pool = try ServicePool(
                 listeners, mapName: Array(options.mapName.utf8), connections: options.connections)
@@ -113,6 +121,7 @@ public enum Service {
             }
         }
         log.debug("serving with \(workers) workers")
+        Notification.send(.ready, .status("Serving with \(workers) workers"))
         var signals = signals
         while true {
             var signal: Int32 = 0
@@ -123,9 +132,12 @@ public enum Service {
             } catch {
                 log.error("\(error)")
             }
+            Notification.send(.reloading)
             log.info("the map is opened anew")
             pool.reopenings.add(1, ordering: .releasing)
+            Notification.send(.ready)
         }
+        Notification.send(.stopping)
         pool.stop()
         // A second signal, or a lookup that does not end, ends the waiting.
         var tick = timespec(tv_sec: 0, tv_nsec: 5_000_000)

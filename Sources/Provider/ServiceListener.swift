@@ -1,4 +1,5 @@
 import CLinux
+import Daemon
 import Glibc
 import Lookup
 import Loop
@@ -19,35 +20,14 @@ public struct ServiceListener: Sendable {
     /// Path of a socket made here; nil for an inherited one.
     let path: String?
 
-    /// The sockets handed over by whoever started this program, from descriptor 3 on (`sd_listen_fds(3)`); the
-    /// variables are removed. LISTEN_PID may be missing, but must be ours where it is set.
+    /// The sockets handed over by whoever started this program (``InheritedSockets``).
     /// - Throws: where the descriptors are not what the variables say.
     public static func inherited() throws(Failure) -> [ServiceListener] {
-        let count = environment("LISTEN_FDS")
-        let process = environment("LISTEN_PID")
-        _ = environment("LISTEN_FDNAMES")
-        guard let count, process == nil || process.flatMap({ Int32($0) }) == getpid() else { return [] }
-        guard let number = Int32(count), (1...64).contains(number) else {
-            throw Failure(description: "LISTEN_FDS is not a number from 1 to 64")
+        do throws(DaemonError) {
+            return try InheritedSockets.take().map { ServiceListener(descriptor: $0, path: nil) }
+        } catch {
+            throw Failure(description: error.description)
         }
-        var listeners: [ServiceListener] = []
-        for descriptor in 3..<3 + number {
-            var listening: Int32 = 0
-            var size = socklen_t(MemoryLayout<Int32>.size)
-            guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0, listening == 1 else {
-                throw Failure(description: "descriptor \(descriptor), named by LISTEN_FDS, is not a listening socket")
-            }
-            _ = linux_fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-            _ = linux_fcntl(descriptor, F_SETFL, linux_fcntl(descriptor, F_GETFL, 0) | O_NONBLOCK)
-            listeners.append(ServiceListener(descriptor: descriptor, path: nil))
-        }
-        return listeners
-    }
-
-    private static func environment(_ name: String) -> String? {
-        guard let value = getenv(name) else { return nil }
-        defer { unsetenv(name) }
-        return String(cString: value)
     }
 
     /// Makes a socket. It is bound beside its place and renamed into it, so that there is no moment without one and

@@ -9,6 +9,7 @@ public enum Perdition {
     /// Runs the program and exits.
     public static func main() -> Never {
         Background.fillStandardStreams()
+        Privileges.hideMemory()
         signal(SIGPIPE, SIG_IGN)
         let arguments = CommandLine.arguments
         let secrets = Options.secrets(in: arguments)

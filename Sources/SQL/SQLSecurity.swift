@@ -38,9 +38,9 @@ public struct SQLSecurity: Equatable, Sendable {
                 throw ConfigurationError("tls in the options string is one of off, prefer, require and verify")
             }
             self.mode = mode
-        case "ca": authorities = pair.value
-        case "cert": certificate = pair.value
-        case "key": key = pair.value
+        case "ca": authorities = ServiceDirectory.absolute(pair.value)
+        case "cert": certificate = ServiceDirectory.absolute(pair.value)
+        case "key": key = ServiceDirectory.absolute(pair.value)
         default: return false
         }
         return true

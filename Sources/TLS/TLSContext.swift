@@ -29,7 +29,7 @@ public final class TLSContext: @unchecked Sendable {
     /// - Throws: `TLSError` naming the option and its file.
     public static func server(_ options: ServerTLSOptions, tickets: TicketKeys? = nil) throws(TLSError) -> TLSContext {
         let builder = try TLSContextBuilder(TLS_server_method())
-        builder.setModes()
+        builder.setModes(wipes: true)
         builder.setCompression(options.allowsCompression, option: "ssl_listen_compression")
         builder.setServerPreference(options.prefersServerCiphers)
         try builder.setVersions(options.minimumVersion, options.maximumVersion, direction: "listen")
@@ -54,7 +54,7 @@ public final class TLSContext: @unchecked Sendable {
     /// - Throws: `TLSError` naming the option and its file.
     public static func client(_ options: ClientTLSOptions) throws(TLSError) -> TLSContext {
         let builder = try TLSContextBuilder(TLS_client_method())
-        builder.setModes()
+        builder.setModes(wipes: false)
         builder.setCompression(options.allowsCompression, option: "ssl_outgoing_compression")
         try builder.setVersions(options.minimumVersion, options.maximumVersion, direction: "outgoing")
         try builder.setCiphers(options.ciphers, option: "ssl_outgoing_ciphers")

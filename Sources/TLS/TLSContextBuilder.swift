@@ -22,7 +22,8 @@ final class TLSContextBuilder {
         SSL_CTX_free(handle)
     }
 
-    func setModes() {
+    /// - Parameter wipes: whether OpenSSL clears what it has decrypted once that is read: passwords come from clients.
+    func setModes(wipes: Bool) {
         // Auto-retry stays on: without it a read that only met a session ticket would ask for an edge that never comes,
         // because what followed is in the socket's buffer already.
         let modes =
@@ -33,6 +34,8 @@ final class TLSContextBuilder {
         openssl_set_read_ahead(handle)
         // Mail programs drop connections without close_notify; and POP3 and IMAP say themselves where data ends.
         SSL_CTX_set_options(handle, openssl_OP_NO_RENEGOTIATION | openssl_OP_IGNORE_UNEXPECTED_EOF)
+        // The buffer goes back to the allocator as it is, and stays that until somebody else writes there.
+        if wipes { SSL_CTX_set_options(handle, openssl_OP_CLEANSE_PLAINTEXT) }
     }
 
     func setCompression(_ isAllowed: Bool, option: String) {

@@ -36,7 +36,7 @@ import Testing
         let fromProperties = properties.filter { !derived.contains($0) }
             .map { $0 == "protocolName" ? "protocol" : Self.optionName(of: $0) }
         let inTable = OptionList.all.filter {
-            $0.replacement == nil && $0.kind.action != .help && $0.kind.action != .sample
+            $0.replacement == nil && [.set, .configFile].contains($0.kind.action)
         }
         #expect(Set(fromProperties) == Set(inTable.map(\.name)))
     }
@@ -160,7 +160,7 @@ import Testing
         let lines = options.dumpLines
         #expect(lines.count == 2)
         let shown = OptionList.all.filter {
-            $0.replacement == nil && $0.kind.action != .help && $0.kind.action != .sample
+            $0.replacement == nil && [.set, .configFile].contains($0.kind.action)
         }
         for option in shown {
             let line = lines[option.section == .tls ? 1 : 0]

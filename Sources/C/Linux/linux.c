@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -118,6 +119,22 @@ int linux_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int linux_prctl(int option, unsigned long value) { return prctl(option, value, 0, 0, 0); }
 
+int linux_drop_bounding_capabilities(void) {
+    for (unsigned long number = 0; number < 64; number++)
+        if (prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0) return errno == EINVAL ? 0 : -1;
+    return 0;
+}
+
+int linux_drop_capabilities(void) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+    struct __user_cap_data_struct have[_LINUX_CAPABILITY_U32S_3];
+    /* A service manager that leaves us none may forbid the call as well. */
+    if (syscall(SYS_capget, &header, have) == 0 && memcmp(have, none, sizeof none) == 0) return 0;
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    return (int)syscall(SYS_capset, &header, none);
+}
+
 int linux_fcntl(int fd, int command, int value) { return fcntl(fd, command, value); }
 
 int linux_open(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
@@ -165,7 +182,10 @@ static void child(const char *path, char *const arguments[], char *const environ
 
     if (directory && chdir(directory) != 0) report_and_exit(report);
     if (user != 0xffffffffU) {
+        /* Where a container has not left us the right to, nothing can be regained all the same. */
+        linux_drop_bounding_capabilities();
         if (setgroups(0, NULL) != 0 || setgid(group) != 0 || setuid(user) != 0) report_and_exit(report);
+        if (linux_drop_capabilities() != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) report_and_exit(report);
     }
     /* After the change of user, which would clear it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -15,6 +15,7 @@
 
 /* The SSL_OP constants are function-like macros that shift a 64-bit one. */
 static const uint64_t openssl_OP_CIPHER_SERVER_PREFERENCE = SSL_OP_CIPHER_SERVER_PREFERENCE;
+static const uint64_t openssl_OP_CLEANSE_PLAINTEXT = SSL_OP_CLEANSE_PLAINTEXT;
 static const uint64_t openssl_OP_IGNORE_UNEXPECTED_EOF = SSL_OP_IGNORE_UNEXPECTED_EOF;
 static const uint64_t openssl_OP_NO_COMPRESSION = SSL_OP_NO_COMPRESSION;
 static const uint64_t openssl_OP_NO_RENEGOTIATION = SSL_OP_NO_RENEGOTIATION;

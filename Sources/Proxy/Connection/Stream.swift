@@ -51,6 +51,11 @@ final class Stream {
         self.patience = patience
     }
 
+    deinit {
+        // The beginning of a line that never came to its end may be that of a password.
+        reader.discard()
+    }
+
     /// Bytes that were read and that nobody has used yet.
     var waiting: Int { reader.count }
 

@@ -2,11 +2,11 @@ extension OptionKind {
     /// One value at one place, read by `read` and written by `show`.
     private static func value<Value: Sendable>(
         _ valueName: String, _ path: Path<Value>, isNumber: Bool = false, action: Action = .set,
-        show: @escaping @Sendable (Value) -> String,
+        words: [String] = [], show: @escaping @Sendable (Value) -> String,
         read: @escaping @Sendable (String, OptionDeclaration) throws(Problem) -> Value
     ) -> OptionKind {
         OptionKind(
-            valueName, action: action, isNumber: isNumber,
+            valueName, action: action, isNumber: isNumber, words: words,
             take: { (options, text, declaration) throws(Problem) in
                 options[keyPath: path] = try read(text, declaration)
             },
@@ -170,7 +170,8 @@ extension OptionKind {
         original: @escaping @Sendable (String, String) -> String,
         show: @escaping @Sendable (Value) -> String, read: @escaping @Sendable (String) -> Value?
     ) -> OptionKind {
-        value(name, path, show: show) { (text, declaration) throws(Problem) in
+        let words = choices.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        return value(name, path, words: words, show: show) { (text, declaration) throws(Problem) in
             guard let value = read(text) else {
                 throw Problem(
                     original: original(text, declaration.name), wrong: "there is no \"\(text)\"",
@@ -198,6 +199,7 @@ extension OptionKind {
     static func stages(_ path: Path<Stages>, depth: Path<Int>? = nil) -> OptionKind {
         OptionKind(
             depth == nil ? "STATE[,STATE...]" : "STATE[,STATE...][,DEPTH]", accumulates: true,
+            words: Stages.names.map(\.1) + ["all"],
             take: { (options, text, declaration) throws(Problem) in
                 if depth != nil, text.isEmpty { return }
                 for word in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -229,7 +231,7 @@ extension OptionKind {
     /// Modes of encryption between commas; further mentions add to them.
     static func sslMode(_ path: Path<SSLMode>) -> OptionKind {
         OptionKind(
-            "MODE[,MODE...]", accumulates: true,
+            "MODE[,MODE...]", accumulates: true, words: SSLMode.names.map(\.1),
             take: { (options, text, _) throws(Problem) in
                 for word in text.split(separator: ",", omittingEmptySubsequences: false) {
                     guard let mode = SSLMode(option: word) else {
@@ -257,6 +259,18 @@ extension OptionKind {
     static func configFile(_ path: Path<String?>) -> OptionKind {
         value("FILENAME", path, action: .configFile, show: { $0 ?? "" }, read: { (text, _) throws(Problem) in text })
     }
+
+    /// The shell to print completions for.
+    static let completion = OptionKind(
+        "SHELL", action: .completion, words: ShellCompletion.Shell.allCases.map(\.rawValue),
+        take: { (_, text, _) throws(Problem) in
+            guard ShellCompletion.Shell(rawValue: text) == nil else { return }
+            let shells = ShellCompletion.Shell.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem(
+                original: "There are no completions for \"\(text)\": --completion takes one of \(shells)",
+                wrong: "there is no \"\(text)\"", instead: "write one of \(shells)")
+        },
+        show: { _ in "" }, reset: { _ in })
 
     /// An option that prints and ends.
     static func print(_ action: Action) -> OptionKind {

@@ -15,7 +15,7 @@ public struct OptionKind: Sendable {
         /// Names the file that is read first.
         case configFile
         /// Prints something and ends.
-        case help, sample
+        case help, sample, completion
     }
 
     typealias Take = @Sendable (inout Options, String, OptionDeclaration) throws(Problem) -> Void
@@ -27,6 +27,8 @@ public struct OptionKind: Sendable {
     let isSecret: Bool
     /// Each mention adds to the one before.
     let accumulates: Bool
+    /// The words a value is one of, or made of with commas between; none where it can be anything.
+    let words: [String]
     let take: Take
     /// The value as it can be given to the option again; for flags `on` or `off`.
     let show: @Sendable (Options) -> String
@@ -35,7 +37,8 @@ public struct OptionKind: Sendable {
 
     init(
         _ valueName: String?, action: Action = .set, isNumber: Bool = false, isSecret: Bool = false,
-        accumulates: Bool = false, take: @escaping Take, show: @escaping @Sendable (Options) -> String,
+        accumulates: Bool = false, words: [String] = [], take: @escaping Take,
+        show: @escaping @Sendable (Options) -> String,
         reset: @escaping @Sendable (inout Options) -> Void
     ) {
         self.valueName = valueName
@@ -43,6 +46,7 @@ public struct OptionKind: Sendable {
         self.isNumber = isNumber
         self.isSecret = isSecret
         self.accumulates = accumulates
+        self.words = words
         self.take = take
         self.show = show
         self.reset = reset

@@ -206,5 +206,8 @@ public enum OptionList {
         .init(
             "print_sample_configuration", .print(.sample), .process,
             "Print a configuration file with every option at its default."),
+        .init(
+            "completion", .completion, .process,
+            "Print what makes a shell complete these options: bash, zsh or fish.", default: "none"),
     ]
 }

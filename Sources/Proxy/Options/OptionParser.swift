@@ -8,6 +8,7 @@ struct OptionParser {
         let words = try CommandLineWords(arguments.dropFirst(), list: list).words
         if words.contains(where: { $0.option.kind.action == .help }) { return .print(OptionHelp.text(list)) }
         if words.contains(where: { $0.option.kind.action == .sample }) { return .print(SampleConfiguration.text(list)) }
+        if let word = words.last(where: { $0.option.kind.action == .completion }) { return try completion(word) }
 
         var options = Options()
         options.programName = arguments.first?.split(separator: "/").last.map(String.init) ?? options.programName
@@ -22,6 +23,16 @@ struct OptionParser {
         options.configFile = file?.path
         try options.finish { sources[$0].map { "\($0): " } ?? "" }
         return .serve(options, notes: notes)
+    }
+
+    private func completion(_ word: CommandLineWords.Word) throws(OptionError) -> Invocation {
+        var unused = Options()
+        do {
+            try word.option.kind.take(&unused, word.value, word.option)
+        } catch {
+            throw OptionError(error.original)
+        }
+        return .print(ShellCompletion.Shell(rawValue: word.value)?.script(list) ?? "")
     }
 
     // MARK: Command line

@@ -4,7 +4,7 @@ extension Options {
     /// is known for certain which part that is.
     public var dumpLines: [String] {
         let shown = OptionList.all.filter {
-            $0.kind.action != .help && $0.kind.action != .sample && $0.replacement == nil
+            ($0.kind.action == .set || $0.kind.action == .configFile) && $0.replacement == nil
         }
         let tls = shown.filter { $0.section == .tls }
         return [shown.filter { $0.section != .tls }, tls].map { options in

@@ -90,11 +90,13 @@ final class Generation {
     private var pipes: [Int32] { [reports.read, reports.write] + (watch.map { [$0.read, $0.write] } ?? []) }
 
     /// Whether the worker has reported this since it was asked last.
-    func has(_ report: Worker.Report) -> Bool {
-        let bytes = [UInt8](unsafeUninitializedCapacity: 64) { room, count in
+    func has(_ report: Worker.Report) -> Bool { takeReports().contains(report.rawValue) }
+
+    /// What the worker has reported since it was asked last.
+    func takeReports() -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 64) { room, count in
             count = max(0, read(reports.read, room.baseAddress, room.count))
         }
-        return bytes.contains(report.rawValue)
     }
 
     private func makeWorker() -> Charge {
@@ -120,12 +122,13 @@ final class Generation {
         add(reports.write, \.reports, isOurs: true)
         add(launch.passphrase.flatMap { KeyPassphrase.descriptor($0) }, \.hasPassphrase, isOurs: false)
         add(watch?.write, \.watchesMaps, isOurs: true)
-        add(try? Worker.Brief(configuration, launch.tickets).packed.descriptor(), \.hasBrief, isOurs: false)
+        let brief = Worker.Brief(configuration, launch.tickets, pulse: launch.pulse)
+        add(try? brief.packed.descriptor(), \.hasBrief, isOurs: false)
         add(worker.errors?.writing, \.hasErrors, isOurs: true)
         // The worker takes the pipe by itself, when nobody reads the other any more.
         program.standardError = isFirst ? STDERR_FILENO : nil
         program.environment =
-            ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Takeover.variable]) + orders.environment
+            ChildProcess.environment(without: Notification.variables.union([Takeover.variable])) + orders.environment
         program.directory = launch.directory
         return program
     }

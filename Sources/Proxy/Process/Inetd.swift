@@ -62,7 +62,7 @@ final class Inetd {
         self.sockets = sockets
         providers = children
         if let identity { try Privileges.drop(to: identity) }
-        _ = linux_prctl(Int32(linux_PR_SET_NO_NEW_PRIVS), 1)
+        try Privileges.confine()
         loop = Loop(try LoopThread())
         services = Services(
             options: options, log: log, tls: tls, nodeName: Worker.nodeName(),

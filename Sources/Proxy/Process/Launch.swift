@@ -17,6 +17,13 @@ struct Launch {
     var passphrase: Passphrase?
     /// What clients' TLS sessions are sealed with.
     var tickets: TicketKeys
+    /// Sockets that a service manager holds as well.
+    var inherited: [Int32] = []
+    /// Milliseconds after which the service manager takes the program for stuck; nil where it does not look.
+    var watchdog: UInt64?
+
+    /// Milliseconds between two reports of a worker that it is alive.
+    var pulse: UInt64? { watchdog.map { max(10, $0 / 4) } }
 
     init(arguments: [String], directory: String) {
         self.arguments = arguments
@@ -37,6 +44,8 @@ struct Launch {
         isDetached = parcel.text("detached") != nil
         passphrase = parcel.bytes("passphrase").flatMap { Passphrase($0) }
         tickets = parcel.bytes("tickets").flatMap { TicketKeys($0) } ?? TicketKeys()
+        inherited = parcel.numbers("inherited")
+        watchdog = parcel.number("watchdog")
     }
 
     /// For the program that takes this one's place.
@@ -48,6 +57,8 @@ struct Launch {
         if isDetached { parcel.add("detached", "yes") }
         passphrase?.withBytes { parcel.add("passphrase", Array($0)) }
         parcel.add("tickets", tickets.packed)
+        for socket in inherited { parcel.add("inherited", socket) }
+        if let watchdog { parcel.add("watchdog", watchdog) }
         return parcel
     }
 

@@ -24,11 +24,23 @@ enum Listening {
     }
 
     /// Opens every socket the options ask for (`--listen`, or `--bind_address` and `--listen_port`), or none at all.
-    /// - Parameter present: sockets that are taken rather than opened where their address is asked for.
-    static func open(_ options: Options, keeping present: [Int32] = []) throws(Failure) -> Sockets {
+    /// - Parameters:
+    ///   - present: sockets that are taken rather than opened where their address is asked for.
+    ///   - inherited: those of them that a service manager holds as well. Where no option asks for an address, they say
+    ///     where to listen; else each of them must be asked for, as nobody would serve who connects to it.
+    static func open(
+        _ options: Options, keeping present: [Int32] = [], inherited: [Int32] = []
+    ) throws(Failure) -> Sockets {
         var doors = Doors(present)
         do throws(Failure) {
-            if options.listen.isEmpty { try open(options, &doors) } else { try open(options.listen, &doors) }
+            if !options.listen.isEmpty {
+                try open(options.listen, &doors)
+            } else if inherited.isEmpty || !options.bindAddress.isEmpty || options.listenPort != nil {
+                try open(options, &doors)
+            } else {
+                for socket in inherited { try doors.keep(socket) }
+            }
+            if let other = inherited.first(where: { !doors.taken.contains($0) }) { throw unwanted(other) }
             return Sockets(descriptors: doors.taken, places: doors.places)
         } catch {
             for socket in doors.taken where !present.contains(socket) { close(socket) }
@@ -47,6 +59,15 @@ enum Listening {
 
         init(_ present: [Int32]) {
             self.present = present
+        }
+
+        /// Takes what a service manager has opened.
+        mutating func keep(_ socket: Int32) throws(Failure) {
+            guard SocketAddress.of(socket, peer: false).kind != .none else {
+                throw Failure(description: "descriptor \(socket), named by LISTEN_FDS, is not a socket of TCP")
+            }
+            taken.append(socket)
+            places.append(place)
         }
 
         mutating func take(_ address: SocketAddress, option: String) throws(Failure) {
@@ -85,6 +106,15 @@ enum Listening {
                 try doors.take(address, option: option)
             }
         }
+    }
+
+    private static func unwanted(_ socket: Int32) -> Failure {
+        Failure(
+            description: """
+                LISTEN_FDS: no option asks for the inherited socket \(SocketAddress.of(socket, peer: false)), and nobody \
+                would serve who connects to it: name it with --bind_address or --listen, or take it out of \
+                the socket unit
+                """)
     }
 
     private static func open(_ options: Options, _ doors: inout Doors) throws(Failure) {

@@ -22,6 +22,8 @@ extension Master {
     static func makeGeneration(
         _ plan: Plan, _ launch: Launch, _ listeners: Listening.Sockets, among attendants: inout [Attendant]
     ) throws(Failure) -> Generation {
+        // Sockets are made beside it.
+        Privileges.makeEmptyDirectory()
         var maps: [Generation.Map] = []
         for (number, map) in plan.maps.enumerated() {
             switch map.provider {
@@ -58,7 +60,6 @@ extension Master {
         }
         if let present { return present }
         let base = geteuid() == 0 ? "/run/perdition" : "/tmp"
-        if geteuid() == 0 { mkdir(base, 0o755) }
         let socket = try wrap { () throws(ServiceSocket.Failure) in
             try ServiceSocket(socketName, in: base, owner: plan.identity)
         }
@@ -81,7 +82,7 @@ extension Master {
         do throws(Failure) {
             let sink = plan.options.logFacility == options.logFacility ? sink : try Self.openLog(plan)
             listeners = try Self.wrap { () throws(Listening.Failure) in
-                try Listening.open(plan.options, keeping: current.listeners)
+                try Listening.open(plan.options, keeping: current.listeners, inherited: launch.inherited)
             }
             var pidFile: PidFile?
             if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
@@ -141,6 +142,7 @@ extension Master {
         } else {
             old.close()
             log.notice("\(line)")
+            sayReady(state)
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
         sweep()
@@ -153,6 +155,7 @@ extension Master {
         guard isOver || announcement.old.has(.closed) || LoopThread.clock() >= announcement.deadline else { return }
         self.announcement = nil
         log.notice("\(announcement.line)")
+        sayReady(state)
     }
 
     /// Gives up what was to serve; what serves goes on.
@@ -172,6 +175,7 @@ extension Master {
     /// Says that nothing comes of a reload.
     func refuse(_ reason: String) {
         log.error("Reload refused, all goes on as before: \(reason)")
+        sayReady("\(state); reload refused: \(reason)")
     }
 
     // MARK: Leaving

@@ -48,13 +48,14 @@ extension Master {
     func beginReload() {
         guard candidate == nil, rehearsal == nil, announcement == nil else { return }
         isReloadDue = false
+        Notification.send(.reloading, .status("Reloading"))
         do {
             let file = try packed.descriptor()
             defer { close(file) }
             let output = try Generation.pipe()
             defer { close(output.write) }
             var program = ChildProcess.Program(path: launch.executable, arguments: launch.shownArguments)
-            let names: Set = [Takeover.variable, Worker.roleVariable, "LISTEN_PID", "LISTEN_FDS"]
+            let names = Notification.variables.union([Takeover.variable, Worker.roleVariable])
             program.environment =
                 ChildProcess.environment(without: names) + [Takeover.Order.check(3).environment]
             program.descriptors = [file]

@@ -37,6 +37,10 @@ final class Master {
     var pidFile: PidFile?
     /// The signal that ends the program; nil until there is one.
     var ending: Int32?
+    /// When the service manager's watchdog was fed last.
+    var lastFed: UInt64 = 0
+    /// Whether it goes without food, and the log has it.
+    var isStarving = false
     /// When to listen to children again.
     private var nextReport: UInt64 = 0
 
@@ -78,17 +82,22 @@ final class Master {
         } catch {
             throw Failure("\(options.programName): \(error)")
         }
+        launch.watchdog = Notification.watchdogTime()
         Limits.raiseOpenFiles()
         let listeners: Listening.Sockets
-        do throws(Listening.Failure) {
-            listeners = try Listening.open(options)
-        } catch {
+        do {
+            let inherited = try InheritedSockets.take()
+            listeners = try Listening.open(options, keeping: inherited, inherited: inherited)
+            launch.inherited = inherited
+        } catch let error as any CustomStringConvertible {
             // Watched for in the log, too; whoever started the program sees the rest on the terminal.
             let sink = (try? LogDestination(options.logFacility)).flatMap {
                 try? LogSink($0, name: options.programName, owner: plan.identity)
             }
             sink?.write(.error, "Fatal error listening for connections.Exiting. \(error)")
-            throw Failure(error)
+            throw Failure(error.description)
+        } catch {
+            throw Failure("\(error)")
         }
         guard !options.staysInForeground else { return try start(plan, launch, listeners) {} }
         let background: Background
@@ -129,6 +138,7 @@ final class Master {
             let master = Master(
                 launch, options, identity: plan.identity, sink: sink, current: generation, attendants: attendants)
             master.pidFile = pidFile
+            master.sayReady(master.state)
             return master.serve(signals)
         } catch {
             pidFile?.remove()
@@ -187,6 +197,7 @@ final class Master {
             pidFile?.remove()
             for attendant in attendants { attendant.socket.remove() }
         }
+        lastFed = LoopThread.clock()
         while ending == nil {
             let now = LoopThread.clock()
             for charge in attendants.filter({ $0.endingSince == nil }).map(\.charge) + [current.worker] {
@@ -199,7 +210,9 @@ final class Master {
             lookAtCandidate()
             announce()
             endOverdue(now: LoopThread.clock())
+            lookAfterWatchdog(now: LoopThread.clock())
         }
+        Notification.send(.stopping, .status("Ending on signal \(ending ?? 0)"))
         endAll(signals)
         log.info("Exiting on signal \(ending ?? 0)")
         return 0
@@ -218,13 +231,14 @@ final class Master {
         if ending == nil {
             times += (attendants.filter { $0.endingSince == nil }.map(\.charge) + [current.worker]).compactMap(\.due)
         }
-        times += overdueTimes
+        times += overdueTimes + [watchdogTime].compactMap(\.self)
         // A worker that somebody else has taken over may write without end.
         if nextReport > now {
             times.append(nextReport)
         } else {
             readers += generations.compactMap(\.watch?.read) + charges.compactMap(\.errors?.reading)
             if let rehearsal { readers.append(rehearsal.output) }
+            if launch.watchdog != nil { readers.append(current.reports.read) }
         }
         var waits = readers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         _ = poll(&waits, nfds_t(waits.count), times.min().map { Int32(clamping: $0 > now ? $0 - now : 0) } ?? -1)
@@ -245,6 +259,11 @@ final class Master {
                 hasHeard = true
                 replaceStuck(report, of: generation, now: now)
             }
+        }
+        if launch.watchdog != nil {
+            let reports = current.takeReports()
+            if !reports.isEmpty { hasHeard = true }
+            if reports.contains(Worker.Report.alive.rawValue) { feedWatchdog(now: now) }
         }
         if hasHeard { nextReport = now + Self.reportInterval }
     }

@@ -70,8 +70,8 @@ struct ServiceSocket {
             path: path,
             arguments: [path, "--log_facility", options.logFacility] + (options.debug ? ["-d"] : []) + arguments)
         program.environment =
-            ChildProcess.environment(without: ["LISTEN_PID", "LISTEN_FDS", Worker.roleVariable, Takeover.variable])
-            + secrets
+            ChildProcess.environment(
+                without: Notification.variables.union([Worker.roleVariable, Takeover.variable])) + secrets
         program.directory = directory
         program.identity = identity
         program.announcesDescriptors = true

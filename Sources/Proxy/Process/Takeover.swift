@@ -65,7 +65,7 @@ enum Takeover {
         }
         let handed = descriptors + [file]
         for descriptor in handed { _ = linux_fcntl(descriptor, F_SETFD, 0) }
-        let names: Set = [variable, Worker.roleVariable, "LISTEN_PID", "LISTEN_FDS"]
+        let names: Set = [variable, Worker.roleVariable]
         let environment = ChildProcess.environment(without: names) + [Order.take(file).environment]
         var argumentVector = arguments.map { unsafe strdup($0) } + [nil]
         var environmentVector = environment.map { unsafe strdup($0) } + [nil]

@@ -9,6 +9,8 @@ extension Worker {
         case ready = 1
         /// It accepts nobody any more.
         case closed = 2
+        /// Every loop of it has gone round since it said so last.
+        case alive = 3
     }
 
     /// For the allocator (tunables of the GNU C library). Its caches are made for seven objects of a size; a loop frees
@@ -101,20 +103,24 @@ extension Worker {
         var configuration: ConfigurationSnapshot?
         /// What clients' sessions are sealed with.
         var tickets: TicketKeys?
+        /// Milliseconds between two reports that it is alive; nil for none.
+        var pulse: UInt64?
 
         /// What there is without one.
         init() {}
 
         /// What the master knows.
-        init(_ configuration: ConfigurationSnapshot, _ tickets: TicketKeys) {
+        init(_ configuration: ConfigurationSnapshot, _ tickets: TicketKeys, pulse: UInt64?) {
             self.configuration = configuration
             self.tickets = tickets
+            self.pulse = pulse
         }
 
         /// Reads what `packed` made.
         init(_ parcel: Parcel) {
             configuration = parcel.parcels("configuration").first.map { ConfigurationSnapshot($0) }
             tickets = parcel.bytes("tickets").flatMap { TicketKeys($0) }
+            pulse = parcel.number("pulse")
         }
 
         /// For the worker.
@@ -122,6 +128,7 @@ extension Worker {
             var parcel = Parcel()
             if let configuration { parcel.add("configuration", configuration.packed) }
             if let tickets { parcel.add("tickets", tickets.packed) }
+            if let pulse { parcel.add("pulse", pulse) }
             return parcel
         }
     }

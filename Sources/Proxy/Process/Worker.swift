@@ -23,6 +23,8 @@ final class Worker {
     private let places: [Int]
     /// Where the master hears of us.
     private let reports: Int32?
+    /// Milliseconds between two reports that we are alive.
+    private let pulse: UInt64?
 
     /// Serves until the master says stop.
     /// - Returns: the exit status.
@@ -62,9 +64,11 @@ final class Worker {
         let tls: TLSContexts
         let descriptors: Int
         let master = getppid()
+        let wasRoot = geteuid() == 0
         listeners = orders.sockets
         places = orders.places
         reports = orders.report
+        pulse = brief.pulse
         do {
             signals = try SignalDescriptor([
                 SIGTERM, SIGINT, SIGQUIT, SIGHUP, Self.leave, SIGUSR1, SIGPIPE, SIGWINCH,
@@ -73,12 +77,12 @@ final class Worker {
             let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
             tls = try TLSContexts(options, passphrase: orders.passphrase, tickets: brief.tickets)
+            Privileges.enterEmptyDirectory()
             if let identity { try Privileges.drop(to: identity) }
+            try Privileges.confine()
             // The change of user has cleared it: without its master a worker is nobody's.
             _ = linux_prctl(Int32(linux_PR_SET_PDEATHSIG), UInt(SIGKILL))
             guard getppid() == master else { throw Master.Failure.said }
-            _ = linux_prctl(Int32(linux_PR_SET_NO_NEW_PRIVS), 1)
-            _ = chdir("/")
             let count = options.threads > 0 ? options.threads : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
             var loops: [Loop] = []
             for number in 0..<count { loops.append(Loop(try LoopThread(number: number))) }
@@ -93,6 +97,13 @@ final class Worker {
         let capacity = Capacity(
             descriptors: descriptors, loops: loops.count, maps: orders.mapSockets.count,
             resolvers: options.resolverThreads)
+        if tls.listen != nil, wasRoot, getuid() != 0, access(options.sslKeyFile, R_OK) == 0 {
+            log.warning(
+                """
+                --ssl_key_file \(options.sslKeyFile): the worker's user (--username \(options.username)) can read it; make \
+                it readable for root alone (chmod 600)
+                """)
+        }
         log.info("Open files: \(descriptors), enough for \(capacity.sessions) sessions")
         services = Services(
             options: options, log: log, tls: tls, nodeName: Self.nodeName(),
@@ -114,6 +125,7 @@ final class Worker {
             }
         }
         watchSignals()
+        beat()
         for loop in loops.dropFirst() {
             do throws(Errno) {
                 try loop.thread.start(name: "loop \(loop.thread.number)")
@@ -148,6 +160,19 @@ final class Worker {
                     }
                 }
                 channel.wouldBlockReading()
+            }
+        }
+    }
+
+    /// Reports, each time when every loop has gone round, that this process is alive.
+    private func beat() {
+        guard let pulse, let reports else { return }
+        let loops = loops
+        loops[0].start { loop in
+            while true {
+                await loop.thread.sleep(pulse)
+                for loop in loops { await loop.finish { _ in } }
+                Self.report(.alive, to: reports)
             }
         }
     }

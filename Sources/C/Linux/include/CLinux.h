@@ -77,6 +77,11 @@ int linux_pidfd(int pid);
 int linux_prctl(int option, unsigned long value);
 enum { linux_PR_SET_PDEATHSIG = 1, linux_PR_SET_DUMPABLE = 4, linux_PR_SET_NAME = 15, linux_PR_SET_NO_NEW_PRIVS = 38 };
 
+/* capset(2) has no wrapper in the C library, and prctl is variadic. The first takes every capability out of the bounding
+ * set, which root alone may (-1 with errno otherwise); the second gives up those this thread has, of every other set. */
+int linux_drop_bounding_capabilities(void);
+int linux_drop_capabilities(void);
+
 /* fcntl and open are variadic. */
 int linux_fcntl(int fd, int command, int value);
 int linux_open(const char *path, int flags, unsigned mode);
@@ -89,7 +94,8 @@ char **linux_environment(void);
 
 /* fork and exec in one step, in C because nothing of Swift may run between the two. Child: new descriptors from 3 on
  * (in the order given), 0-2 kept, everything else closed, signals unblocked and default, then directory, group, user
- * (user 0xffffffff: no change; supplementary groups are cleared), and a SIGKILL when the parent dies. Returns the
+ * (user 0xffffffff: no change; supplementary groups and capabilities are cleared, and no program gives others), and a
+ * SIGKILL when the parent dies. Returns the
  * process id; -1 with errno where any step, exec included, failed. listen_pid: 1 sets LISTEN_PID in environment entry
  * 0, which must be "LISTEN_PID=" followed by 12 zeros. errors: what becomes descriptor 2; -1 for what it is. */
 int linux_spawn(const char *path, char *const arguments[], char *const environment[], const int descriptors[],

@@ -1,0 +1,94 @@
+import Foundation
+import Glibc
+
+/// A real systemd that manages nothing but our units: process 1 of namespaces of its own, with a /run of its own. Needs
+/// root. The network is the machine's.
+final class Systemd {
+    /// Root who may make namespaces.
+    static let isPossible =
+        getuid() == 0
+        && (try? ChildProcess.run(
+            Programs.debian("unshare"),
+            ["--mount", "--pid", "--fork", "--mount-proc", "--uts", "--ipc", "--cgroup", "true"]
+        ).status) == 0
+
+    /// Its files; units see them in `place`.
+    let directory: TemporaryDirectory
+    /// Where the units see `directory`: /tmp is hidden from them.
+    static let place = "/run/house"
+    /// Where the units see the programs.
+    private static let programs = "/run/programs"
+    private let process: ChildProcess
+    private let pid: pid_t
+
+    /// Starts it with the units of docs/examples/systemd.
+    /// - Parameter dropIns: for units, such as `perdition@.service`, in the form of systemd.unit(5).
+    init(_ dropIns: [String: String] = [:]) throws {
+        directory = try TemporaryDirectory()
+        let units = try directory.folder("units")
+        let libexec = try directory.folder("usr/libexec/perdition")
+        _ = try directory.folder("usr/sbin")
+        let providers = ["perdition-map-gdbm", "perdition-map-regex"]
+        let made = try ChildProcess.run(
+            "\(Programs.source)/Scripts/units",
+            ["--prefix", "\(Self.place)/usr", "--files", providers.joined(separator: " "), "--libexec", libexec, units]
+                + providers)
+        guard made.status == 0 else { throw Failure(made.output) }
+        symlink("\(Self.programs)/perdition", directory.file("usr/sbin/perdition.imap4"))
+        for name in providers { symlink("\(Self.programs)/\(name)", "\(libexec)/\(name)") }
+        // What a system has, and our units name.
+        for target in ["sysinit", "basic", "shutdown", "sockets", "network-online", "nss-lookup", "network", "tests"] {
+            try directory.write(
+                "[Unit]\nDescription=\(target)\nDefaultDependencies=no\n", to: "units/\(target).target")
+        }
+        for (unit, text) in dropIns {
+            _ = try directory.folder("units/\(unit).d")
+            try directory.write(text, to: "units/\(unit).d/test.conf")
+        }
+        let binaries = URL(fileURLWithPath: Programs.binaries).resolvingSymlinksInPath().path
+        try directory.write(
+            """
+            set -e
+            mount --make-rprivate /
+            mount -t tmpfs -o mode=755 tmpfs /run
+            mkdir -p /run/lock \(Self.place) \(Self.programs)
+            mount --bind \(directory.path) \(Self.place)
+            mount --bind \(binaries) \(Self.programs)
+            export container=test SYSTEMD_UNIT_PATH=\(Self.place)/units
+            exec /lib/systemd/systemd --system --unit=tests.target --show-status=no
+            """, to: "start")
+        let process = try ChildProcess(
+            Programs.debian("unshare"),
+            [
+                "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts", "--ipc", "--cgroup", "/bin/sh",
+                directory.file("start"),
+            ], log: directory.file("log"))
+        self.process = process
+        var found: ProcessEntry?
+        try eventually("systemd runs") {
+            found = ProcessTable.now.first { $0.parent == process.pid && $0.name == "systemd" }
+            return found != nil || process.hasEnded
+        }
+        guard let found else { throw Failure("systemd does not start: \(process.log)") }
+        pid = found.pid
+        try eventually("systemd answers") { try run("systemctl", "is-active", "tests.target").status == 0 }
+    }
+
+    /// Runs a command where the units run.
+    func run(_ command: String...) throws -> (status: Int32, output: String) {
+        try ChildProcess.run(
+            Programs.debian("nsenter"), ["-t", "\(pid)", "-m", "-p", "-u", "-i", "-C", "--"] + command)
+    }
+
+    /// A property of a unit.
+    func property(_ name: String, of unit: String) throws -> String {
+        let result = try run("systemctl", "show", "--value", "-p", name, unit)
+        return result.output.split(separator: "\n").first.map(String.init) ?? ""
+    }
+
+    /// What a test's message needs of a unit that is not as it should be.
+    func report(_ unit: String) -> String {
+        let status = (try? run("systemctl", "status", "--no-pager", unit).output) ?? ""
+        return status + ((try? run("sh", "-c", "cat /run/perdition/log").output) ?? "")
+    }
+}
