@@ -61,7 +61,7 @@ import Testing
         for line in proxy.messages {
             for secret in secrets { #expect(!line.contains(secret), "\(secret) in the log: \(line)") }
         }
-        #expect(proxy.messages.contains { $0.hasPrefix("CLIENT:") && $0.contains("XOAUTH2 ***") })
+        #expect(proxy.messages.contains { $0.hasPrefix("CLIENT:") && $0.contains("XOAUTH2") && $0.contains(" ***") })
         let auth = proxy.messages.filter { $0.hasPrefix("Auth: ") }
         #expect(auth.count { $0.hasSuffix("status=\"ok\"") } == 9)
         #expect(auth.count { $0.contains("status=\"failed: Re-Authentication Failure\"") } == 5)

@@ -62,7 +62,7 @@ import Testing
         let names = try TemporaryDirectory()
         let stand = try Stand { authority in
             for name in ["one.test", "two.test"] {
-                let identity = try authority.issue(name, alternatives: "DNS:\(name)")
+                let identity = try authority.issue(name, alternatives: "DNS:\(name),IP:127.0.0.1")
                 let text = try String(contentsOfFile: identity.chain, encoding: .utf8)
                 try names.write(text + String(contentsOfFile: identity.key, encoding: .utf8), to: "\(name).pem")
             }
@@ -74,7 +74,7 @@ import Testing
         }
         #expect(try subject("one.test") == "subject=CN = one.test")
         #expect(try subject("three.test") == "subject=CN = first.test")
-        let third = try stand.authority.issue("third", alternatives: "DNS:three.test")
+        let third = try stand.authority.issue("third", alternatives: "DNS:three.test,IP:127.0.0.1")
         let text = try String(contentsOfFile: third.chain, encoding: .utf8)
         try names.write(text + String(contentsOfFile: third.key, encoding: .utf8), to: "three.pem")
         try names.write("broken", to: "broken.pem")
