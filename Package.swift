@@ -111,7 +111,7 @@ let package = Package(
             swiftSettings: rules),
         .testTarget(name: "ControlTests", dependencies: ["Control"], swiftSettings: rules),
         .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
-        .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux", "COpenSSL"], swiftSettings: rules),
         .testTarget(
             name: "MapTests",
             dependencies: [

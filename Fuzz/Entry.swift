@@ -29,6 +29,7 @@ let targets: [String: Target] = [
     "pop3-client": pop3Client,
     "pop3-server": pop3Server,
     "popmap": popmap,
+    "proxy-header": proxyHeader,
     "sasl": sasl,
 ]
 

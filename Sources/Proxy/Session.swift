@@ -43,8 +43,8 @@ final class Session: Visitor {
     init(
         _ channel: Channel, services: Services, settings: Settings, router: Router,
         authentication: LocalAuthentication?,
-        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, origin: Origin? = nil,
-        note: String = "", tally: Tally = .unread()
+        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress,
+        destination: SocketAddress? = nil, origin: Origin? = nil, note: String = "", tally: Tally = .unread()
     ) {
         self.services = services
         self.tally = tally
@@ -57,7 +57,8 @@ final class Session: Visitor {
         self.source = source
         self.note = note
         self.origin = origin
-        destination = SocketAddress.of(channel.descriptor, peer: false)
+        let destination = destination ?? SocketAddress.of(channel.descriptor, peer: false)
+        self.destination = destination
         let patience = UInt64(clamping: settings.options.authenticateTimeout) &* 1000
         client = Stream(channel, patience: patience == 0 ? nil : patience)
         route = Self.route(source, destination)
@@ -110,7 +111,7 @@ final class Session: Visitor {
             user = credentials.routedID
             var attempt = Attempt(credentials: credentials, begun: Tally.clock())
             do throws(ServerError) {
-                let (server, login) = try await logIn(&attempt, identity: identity)
+                let (server, login) = try await logIn(&attempt, identity: identity, hops: dialogue.hops)
                 try receive(attempt, server)
                 do throws(SessionEnd) {
                     try await dialogue.accept(login)
@@ -176,7 +177,7 @@ final class Session: Visitor {
     }
 
     private func logIn(
-        _ attempt: inout Attempt, identity: String
+        _ attempt: inout Attempt, identity: String, hops: Int
     ) async throws(ServerError) -> (Stream, AcceptedLogin) {
         guard !Front.loginDisabled(settings, client) else { throw .refused(.loginDisabled) }
         attempt.port = settings.outgoingPort
@@ -208,6 +209,11 @@ final class Session: Visitor {
             let back = Back(
                 stream: server, settings: settings, identity: identity, host: place.host, address: address,
                 memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+            if let version = options.outgoingProxyProtocol {
+                let header = ProxyHeader(source: source, destination: destination)
+                try await back.send(header.bytes(version), doing: "sending the PROXY header")
+            }
+            if options.forwardClientAddress { try back.introduce(source, at: destination, hops: hops) }
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
             let dialogue = back.makeDialogue()

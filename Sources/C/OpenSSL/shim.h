@@ -82,6 +82,11 @@ static inline void openssl_drop_chain(SSL *ssl) {
     while (verified != NULL && sk_X509_num(verified) > 0) X509_free(sk_X509_pop(verified));
 }
 
+/* sk_X509_new_null, sk_X509_push and sk_X509_pop_free are type-checking macros; a chain owns its certificates. */
+static inline STACK_OF(X509) *openssl_new_chain(void) { return sk_X509_new_null(); }
+static inline int openssl_push_chain(STACK_OF(X509) *chain, X509 *next) { return sk_X509_push(chain, next); }
+static inline void openssl_free_chain(STACK_OF(X509) *chain) { sk_X509_pop_free(chain, X509_free); }
+
 /* sk_GENERAL_NAME_num is a type-checking macro. */
 static inline int openssl_names_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }
 

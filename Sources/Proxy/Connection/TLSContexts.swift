@@ -48,6 +48,7 @@ struct TLSContexts: Sendable {
         var server = ServerTLSOptions()
         server.certificateFile = options.sslCertFile
         server.keyFile = options.sslKeyFile
+        server.certificateDirectory = options.sslCertDir
         server.caChainFile = options.sslCaChainFile
         let descriptor = Int32(clamping: options.sslPassphraseFd)
         if !options.sslPassphraseFile.isEmpty {

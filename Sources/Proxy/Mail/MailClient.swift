@@ -23,10 +23,13 @@ protocol MailClient: AnyObject {
     func accept(_ login: AcceptedLogin) async throws(SessionEnd)
     /// What the client hears last when its session was idle for `--timeout`; nil for nothing.
     var idleFarewell: [UInt8]? { get }
+    /// How many proxies this login may pass, counting this one.
+    var hops: Int { get }
 }
 
 extension MailClient {
     var idleFarewell: [UInt8]? { nil }
+    var hops: Int { ClientFacts.mostHops }
 }
 
 /// What the real server said when it accepted the login.

@@ -138,6 +138,14 @@ extension OptionKind {
         }
     }
 
+    /// A version of the PROXY protocol, or nothing.
+    static func proxyVersion(_ path: Path<ProxyHeader.Version?>) -> OptionKind {
+        choice(
+            "VERSION", path, of: "v1, v2", original: { text, name in "Unknown \(name): \"\(text)\"" },
+            show: { $0?.rawValue ?? "" },
+            read: { $0.isEmpty ? .some(nil) : ProxyHeader.Version(rawValue: $0.lowercased()).map(Optional.some) })
+    }
+
     /// Mechanisms of SASL between commas or blanks.
     static func mechanisms(_ path: Path<[Mechanism]>) -> OptionKind {
         value("MECHANISM[,MECHANISM...]", path, show: { $0.map(\.rawValue).joined(separator: ",") }) {

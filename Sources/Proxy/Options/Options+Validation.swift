@@ -17,6 +17,11 @@ extension Options {
         if let pidFile, !pidFile.isEmpty, !pidFile.hasPrefix("/") {
             faults.append(OptionError("\(places.prefix("pid_file"))Invalid pid file: \"\(pidFile)\""))
         }
+        if inetdMode, !proxyNetworks.isEmpty {
+            throw OptionError(
+                "\(source("proxy_networks"))--proxy_networks and --inetd_mode contradict each other: what accepts the "
+                    + "connection has to read the PROXY header; leave out one of them")
+        }
         if authenticateIn, let token = saslMechanisms.first(where: \.isToken) {
             faults.append(
                 OptionError(

@@ -36,6 +36,7 @@ final class Floor {
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var queue = Queue()
+    private let headerNotice: Notice
     private var stopping = false
     private var whenEmpty: (() -> Void)?
 
@@ -45,6 +46,7 @@ final class Floor {
         self.tally = tally
         self.services = services
         let options = services.options
+        headerNotice = Notice(services.log)
         memory = CapabilityMemory(loop.thread)
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
         let deadline = UInt64(max(options.mapTimeout, 1)) &* 1000
@@ -115,7 +117,9 @@ final class Floor {
             return turnAway(descriptor, settings, "Too many connections, mate")
         }
         tally.add(.connections)
-        let origin = services.door.origin(of: peer)
+        // A balancer is not who is to be counted.
+        let isBalancer = !services.options.proxyNetworks.isEmpty && isInProxyNetworks(peer)
+        let origin = isBalancer ? nil : services.door.origin(of: peer)
         guard services.door.enter(origin, peer, now: loop.thread.now) else {
             return turnAway(descriptor, settings, "Too many connections from your address, mate")
         }
@@ -125,8 +129,50 @@ final class Floor {
         }
         loop.start { loop in
             guard let floor = loop.thread.tenant as? Floor else { return }
-            await floor.serve(descriptor, peer, origin, settings)
+            if isBalancer {
+                await floor.receive(descriptor, from: peer, settings)
+            } else {
+                await floor.serve(descriptor, peer, origin, settings)
+            }
         }
+    }
+
+    private func isInProxyNetworks(_ peer: SocketAddress) -> Bool {
+        services.options.proxyNetworks.contains { $0.contains(peer) }
+    }
+
+    /// Serves the client whose connection a balancer of `--proxy_networks` hands on.
+    private func receive(_ descriptor: Int32, from balancer: SocketAddress, _ settings: Settings) async {
+        guard !stopping, let channel = try? Channel(descriptor, on: loop.thread) else {
+            if stopping { close(descriptor) }
+            return leave(nil, waiting: true)
+        }
+        let arrival = Arrival(channel)
+        visitors[ObjectIdentifier(arrival)] = arrival
+        let header: ProxyHeader
+        do throws(Arrival.Failure) {
+            header = try await arrival.header()
+        } catch {
+            headerNotice.say(loop.thread.now) { more in
+                "Connection from \(balancer), which is in --proxy_networks, was closed: it began with "
+                    + "\(error.reason)\(more)"
+            }
+            visitors[ObjectIdentifier(arrival)] = nil
+            channel.close()
+            return leave(nil, waiting: true)
+        }
+        visitors[ObjectIdentifier(arrival)] = nil
+        let client = header.source ?? balancer
+        let origin = header.source.flatMap { services.door.origin(of: $0) }
+        guard services.door.enter(origin, client, now: loop.thread.now) else {
+            if !settings.options.sslMode.contains(.sslListen) {
+                let text = Farewell.bytes("Too many connections from your address, mate", settings.options.protocolName)
+                _ = text.withUnsafeBytes { channel.send($0, more: false) }
+            }
+            channel.close()
+            return leave(nil, waiting: true)
+        }
+        await serve(makeSession(channel, client, settings, destination: header.destination, origin: origin), origin)
     }
 
     /// A word to the one too many; one that fits in any socket's buffer.
@@ -167,13 +213,16 @@ final class Floor {
     /// A session over an accepted connection.
     /// - Parameters:
     ///   - settings: those of the listener it came in by.
+    ///   - destination: the address the client connected to, where that is not the one of the connection.
     ///   - note: what follows the addresses in the Connect line.
     func makeSession(
-        _ channel: Channel, _ peer: SocketAddress, _ settings: Settings, origin: Origin? = nil, note: String = ""
+        _ channel: Channel, _ peer: SocketAddress, _ settings: Settings, destination: SocketAddress? = nil,
+        origin: Origin? = nil, note: String = ""
     ) -> Session {
         Session(
             channel, services: services, settings: settings, router: router, authentication: authentication,
-            tlsSessions: tlsSessions, memory: memory, source: peer, origin: origin, note: note, tally: tally)
+            tlsSessions: tlsSessions, memory: memory, source: peer, destination: destination, origin: origin,
+            note: note, tally: tally)
     }
 
     private func serve(
@@ -183,7 +232,10 @@ final class Floor {
             if stopping { close(descriptor) }
             return leave(origin, waiting: true)
         }
-        let session = makeSession(channel, peer, settings, origin: origin)
+        await serve(makeSession(channel, peer, settings, origin: origin), origin)
+    }
+
+    private func serve(_ session: Session, _ origin: Origin?) async {
         tally.add(.loggingIn)
         visitors[ObjectIdentifier(session)] = session
         queue.append(session)
