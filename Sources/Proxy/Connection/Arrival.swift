@@ -15,6 +15,12 @@ final class Arrival: Visitor {
     /// Ends it now.
     func stop() { channel.close() }
 
+    /// Nobody's yet: there is a balancer to be seen, and no client.
+    var entry: SessionEntry? { nil }
+
+    /// Nobody's yet.
+    func kick(_ names: [String]) -> Bool { false }
+
     /// Why there is no header.
     struct Failure: Error {
         let reason: String

@@ -212,6 +212,7 @@ public enum OptionList {
         .init(
             "connect", .print(.connect), .process,
             "With explain, connect to the real server and print what it says."),
+        .init(
             "control_socket", .text("PATH", \.controlSocket), .process,
             "Unix socket where perditionctl asks; root's alone. Empty for none.",
             default: "/run/perdition/NAME.control"),

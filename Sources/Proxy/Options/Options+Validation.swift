@@ -18,9 +18,10 @@ extension Options {
             faults.append(OptionError("\(places.prefix("pid_file"))Invalid pid file: \"\(pidFile)\""))
         }
         if inetdMode, !proxyNetworks.isEmpty {
-            throw OptionError(
-                "\(source("proxy_networks"))--proxy_networks and --inetd_mode contradict each other: what accepts the "
-                    + "connection has to read the PROXY header; leave out one of them")
+            faults.append(
+                OptionError(
+                    "\(places.prefix("proxy_networks"))--proxy_networks and --inetd_mode contradict each other: what "
+                        + "accepts the connection has to read the PROXY header; leave out one of them"))
         }
         if authenticateIn, let token = saslMechanisms.first(where: \.isToken) {
             faults.append(
