@@ -28,8 +28,9 @@ extension Router {
     ///
     /// It starts from no connection: addresses and ports in query keys are 0.0.0.0 and 0. It asks as a login does, and
     /// what a map answers is remembered as after one.
-    func trace(_ user: [UInt8], _ services: Services) async -> ControlAnswer {
+    static func trace(_ user: [UInt8], _ services: Services, maps: [LookupMap]) async -> ControlAnswer {
         let trace = RouteTrace()
+        let router = Router(services.options, maps: maps, turn: 0, trace: trace)
         guard let nowhere = SocketAddress(host: "0.0.0.0", port: 0) else { return ControlAnswer(error: "no address") }
         let options = services.options
         let domain = options.addDomain.isEmpty ? nil : options.explicitDomain.map { Array($0.utf8) }
@@ -38,7 +39,7 @@ extension Router {
         if options.authenticateIn {
             trace.add("name", "local authentication", Printable.text(names.form(of: user, for: .localAuthentication)))
         }
-        switch await route(user, names: names, source: nowhere, destination: nowhere, trace: trace) {
+        switch await router.route(user, names: names, source: nowhere, destination: nowhere) {
         case .found(var place, let name):
             let login = options.usernameFromDatabase ? place.user ?? name : name
             trace.add("name", "remote login", Printable.text(names.form(of: login, for: .remoteLogin)))
@@ -52,7 +53,7 @@ extension Router {
         return ControlAnswer(columns: ["step", "what", "result"], rows: trace.rows)
     }
 
-    private func add(_ place: Destination, to trace: RouteTrace, _ services: Services) async {
+    private static func add(_ place: Destination, to trace: RouteTrace, _ services: Services) async {
         let options = services.options
         let port = place.port ?? options.outgoingPort ?? String(options.protocolName.defaultPort)
         let name = ServerAddress(host: place.host, port: port).description
