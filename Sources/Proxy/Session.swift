@@ -27,6 +27,10 @@ final class Session: Visitor {
     private var user: [UInt8]?
     private var realServer: String?
     private var isKicked = false
+    /// When name and password were there, and when the real server was looked for (``Tally/clock()``). Here, as what a
+    /// suspended function keeps costs more.
+    private var begun: UInt64 = 0
+    private var connectBegun: UInt64 = 0
     /// As whom the client is counted; nil for not at all.
     private let origin: Origin?
     /// The session as one of its user's, once it is logged in.
@@ -109,7 +113,8 @@ final class Session: Visitor {
             let credentials = try await dialogue.readCredentials()
             isWaiting = false
             user = credentials.routedID
-            var attempt = Attempt(credentials: credentials, begun: Tally.clock())
+            begun = Tally.clock()
+            var attempt = Attempt(credentials: credentials)
             do throws(ServerError) {
                 let (server, login) = try await logIn(&attempt, identity: identity, hops: dialogue.hops)
                 try receive(attempt, server)
@@ -121,7 +126,7 @@ final class Session: Visitor {
                     throw .broken("")
                 }
                 logAuth(attempt, failure: nil)
-                tally.measure(.login, since: attempt.begun)
+                tally.measure(.login, since: begun)
                 tally.login(options.protocolName, nil)
                 tally.session(clientTLS: client.grade, serverTLS: server.grade)
                 return relay(server, attempt, idleFarewell: dialogue.idleFarewell)
@@ -164,8 +169,6 @@ final class Session: Visitor {
     struct Attempt {
         /// Who the client says it is.
         var credentials: Credentials
-        /// When they were there (``Tally/clock()``).
-        let begun: UInt64
         /// The real server, once it is known.
         var host: String?
         /// Its port, as configured.
@@ -183,17 +186,20 @@ final class Session: Visitor {
         attempt.port = settings.outgoingPort
         let names = await settings.names.adding(domain())
         var place: Destination
-        let found = await router.route(
+        // Measured in each case: a value kept for that would make the suspended login larger.
+        switch await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
-        tally.measure(.lookup, since: attempt.begun)
-        switch found {
+        {
         case .found(let found, let name):
+            tally.measure(.lookup, since: begun)
             place = found
             attempt.rename(to: options.usernameFromDatabase ? found.user ?? name : name)
         case .none(let name):
+            tally.measure(.lookup, since: begun)
             attempt.rename(to: name)
             throw .refused(.noServer)
         case .unavailable(let reason):
+            tally.measure(.lookup, since: begun)
             services.log.error("Popmap: \(Printable.text(reason.utf8)) (client \(route))")
             throw .refused(.mapUnavailable)
         }
@@ -201,9 +207,9 @@ final class Session: Visitor {
         attempt.port = place.port ?? settings.outgoingPort
 
         if options.authenticateIn { try await authenticate(attempt.credentials, names) }
-        let begun = Tally.clock()
+        connectBegun = Tally.clock()
         let (server, address) = try await connect(&place, &attempt)
-        tally.measure(.connect, since: begun)
+        tally.measure(.connect, since: connectBegun)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(

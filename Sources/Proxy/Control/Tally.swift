@@ -105,11 +105,15 @@ struct Tally {
     func subtract(_ counter: Counter) { add(.max, at: counter.rawValue) }
 
     /// Counts a login that has come to an end.
+    // Not inlined: its variables would become a part of suspended functions.
+    @inline(never)
     func login(_ name: ProtocolName, _ refusal: Refusal?) {
         add(1, at: Self.place(name.number, outcome: refusal?.number ?? 0))
     }
 
     /// Counts a session by what protects it.
+    // Not inlined: its variables would become a part of suspended functions.
+    @inline(never)
     func session(clientTLS: Int, serverTLS: Int) {
         add(1, at: Self.place(version: clientTLS, isServer: false))
         add(1, at: Self.place(version: serverTLS, isServer: true))
@@ -117,6 +121,8 @@ struct Tally {
 
     /// Takes a measurement that has just ended.
     /// - Returns: now, for the next.
+    // Not inlined: its variables would become a part of suspended functions.
+    @inline(never)
     @discardableResult
     func measure(_ time: Time, since start: UInt64) -> UInt64 {
         let now = Self.clock()
@@ -129,6 +135,8 @@ struct Tally {
     }
 
     /// Microseconds on the monotonic clock.
+    // Not inlined: its variables would become a part of suspended functions.
+    @inline(never)
     static func clock() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)

@@ -115,8 +115,8 @@ struct Explanation: Sendable {
             add("  for PAM", "-", "no --authenticate_in")
         }
         let trace = RouteTrace()
-        let router = Router(options, maps: maps, turn: 0)
-        let route = await router.route(name, names: names, source: source, destination: destination, trace: trace)
+        let router = Router(options, maps: maps, turn: 0, trace: trace)
+        let route = await router.route(name, names: names, source: source, destination: destination)
         addLookups(trace, entries)
         switch route {
         case .found(let place, let login):

@@ -24,6 +24,7 @@ final class Floor {
     private let loop: Loop
     private let services: Services
     private let router: Router
+    private let maps: [LookupMap]
     private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
     private let memory: CapabilityMemory
@@ -55,6 +56,7 @@ final class Floor {
                 name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread),
                 memory: $0.memory, notice: $0.notice)
         }
+        self.maps = maps
         authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
         router = Router(options, maps: maps, turn: Int(UInt.random(in: 0..<count)), tally: tally)
@@ -303,5 +305,5 @@ final class Floor {
     private static let glance = 256
 
     /// Where a user's login would go.
-    func trace(_ user: [UInt8]) async -> ControlAnswer { await router.trace(user, services) }
+    func trace(_ user: [UInt8]) async -> ControlAnswer { await Router.trace(user, services, maps: maps) }
 }

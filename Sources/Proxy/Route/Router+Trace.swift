@@ -6,8 +6,9 @@ extension Router {
     ///
     /// It starts from no connection: addresses and ports in query keys are 0.0.0.0 and 0. It asks as a login does, and
     /// what a map answers is remembered as after one.
-    func trace(_ user: [UInt8], _ services: Services) async -> ControlAnswer {
+    static func trace(_ user: [UInt8], _ services: Services, maps: [LookupMap]) async -> ControlAnswer {
         let trace = RouteTrace()
+        let router = Router(services.options, maps: maps, turn: 0, trace: trace)
         var rows: [[String]] = []
         guard let nowhere = SocketAddress(host: "0.0.0.0", port: 0) else { return ControlAnswer(error: "no address") }
         let options = services.options
@@ -19,7 +20,7 @@ extension Router {
                 "name", "local authentication", Printable.text(names.form(of: user, for: .localAuthentication)),
             ])
         }
-        let way = await route(user, names: names, source: nowhere, destination: nowhere, trace: trace)
+        let way = await router.route(user, names: names, source: nowhere, destination: nowhere)
         rows += trace.lookups.map(\.row)
         switch way {
         case .found(var place, let name):
@@ -35,7 +36,7 @@ extension Router {
         return ControlAnswer(columns: ["step", "what", "result"], rows: rows)
     }
 
-    private func row(of place: Destination, _ services: Services) async -> [String] {
+    private static func row(of place: Destination, _ services: Services) async -> [String] {
         let options = services.options
         let port = place.port ?? options.outgoingPort ?? String(options.protocolName.defaultPort)
         let name = ServerAddress(host: place.host, port: port).description

@@ -22,13 +22,17 @@ final class Router {
     /// Which of `--outgoing_server` comes next.
     private var turn: Int
     private let tally: Tally
+    /// Where maps and their answers are written down; nil for nowhere.
+    private let trace: RouteTrace?
 
     /// A router of one loop.
     /// - Parameters:
     ///   - maps: those of `--map_library`, in their order.
+    ///   - trace: where maps and their answers are written down; nil for nowhere.
     ///   - turn: at which of `--outgoing_server` to begin.
-    init(_ options: Options, maps: [LookupMap], turn: Int, tally: Tally = .unread()) {
+    init(_ options: Options, maps: [LookupMap], turn: Int, tally: Tally = .unread(), trace: RouteTrace? = nil) {
         self.options = options
+        self.trace = trace
         self.tally = tally
         self.maps = maps
         self.turn = turn
@@ -47,9 +51,8 @@ final class Router {
     ///   - names: how to make the looked-up form of it.
     ///   - source: the client's address.
     ///   - destination: the address it connected to.
-    ///   - trace: where maps and their answers are written down; nil for nowhere.
     func route(
-        _ name: [UInt8], names: UserName, source: SocketAddress, destination: SocketAddress, trace: RouteTrace? = nil
+        _ name: [UInt8], names: UserName, source: SocketAddress, destination: SocketAddress
     ) async -> Route {
         if options.clientServerSpecification, let halves = Delimiter.split(name, at: delimiter) {
             // Who says that there is a server and does not name it gets none of the popmap's.
@@ -64,7 +67,7 @@ final class Router {
                 queryKeys.isEmpty
                 ? [form]
                 : queryKeys.map { $0.key(for: form, delimiter: delimiter, source: source, destination: destination) }
-            if let route = await lookUp(keys, name, trace) { return route }
+            if let route = await lookUp(keys, name) { return route }
         }
         return nextServer(name)
     }
@@ -72,7 +75,7 @@ final class Router {
     /// Asks every map for the first key, then for the next: keys go from the particular to the general, and who has an
     /// entry of their own means that one, whichever map it is in.
     /// - Returns: nil where no map has any of the keys.
-    private func lookUp(_ keys: [[UInt8]], _ name: [UInt8], _ trace: RouteTrace?) async -> Route? {
+    private func lookUp(_ keys: [[UInt8]], _ name: [UInt8]) async -> Route? {
         var isOld = false
         var doubt: String?
         for key in keys {
