@@ -40,6 +40,7 @@ BUILD_PACKAGES = libssl-dev libpam0g-dev pkg-config \
 RUN_PACKAGES   = dovecot-imapd dovecot-pop3d curl python3
 TEST_PACKAGES  = $(RUN_PACKAGES) systemd isync postfix perdition openssl testssl.sh fail2ban man-db strace procps \
                  bash-completion zsh fish dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
+                 chromium prometheus \
                  slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
                  perdition-ldap perdition-mysql perdition-postgresql
 
@@ -119,7 +120,7 @@ docs-test: build deps-test
 
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
-	install -m 755 $(BIN)/perdition $(SBIN)
+	install -m 755 $(BIN)/perdition $(BIN)/perditionctl $(SBIN)
 	for name in $(NAMES); do ln -sf perdition $(SBIN)/$$name; done
 	for name in $(PROVIDERS) $(HELPERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
 	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
@@ -139,7 +140,7 @@ install: build
 	    $(DESTDIR)$(UNITDIR) $(PROVIDERS))
 
 uninstall:
-	cd $(SBIN) && rm -f perdition $(NAMES)
+	cd $(SBIN) && rm -f perdition perditionctl $(NAMES)
 	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) perdition-service && rmdir $(LIBEXEC)
 	cd $(USERBIN) && rm -f $(TOOLS)
 	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done

@@ -24,6 +24,7 @@ let package = Package(
         .executable(name: "perdition-map-ldap", targets: ["MapLDAP"]),
         .executable(name: "perdition-map-mysql", targets: ["MapMySQL"]),
         .executable(name: "perdition-map-postgres", targets: ["MapPostgres"]),
+        .executable(name: "perditionctl", targets: ["PerditionCtl"]),
         .executable(name: "perdition-auth-pam", targets: ["AuthPAM"]),
         .executable(name: "perdition-map-nis", targets: ["MapNIS"]),
         .executable(name: "perdition-map-regex", targets: ["MapRegex"]),
@@ -64,11 +65,13 @@ let package = Package(
         .target(name: "GDBM", dependencies: ["CGDBM", "CLinux", "PopmapFile"], swiftSettings: rules),
         .target(name: "BDB", dependencies: ["CBDB", "CLinux", "PopmapFile"], swiftSettings: rules),
         .target(name: "SQL", dependencies: ["CLinux", "Lookup", "Loop", "Provider", logging], swiftSettings: rules),
+        .target(name: "Control", swiftSettings: rules),
         .target(name: "Authentication", dependencies: ["Lookup"], swiftSettings: rules),
         .target(
             name: "Proxy",
             dependencies: [
-                "Authentication", "CLinux", "Daemon", "Lookup", "Loop", "QuotedText", "TLS", collections, logging,
+                "Authentication", "CLinux", "Control", "Daemon", "Lookup", "Loop", "QuotedText", "TLS", collections,
+                logging,
             ],
             swiftSettings: rules),
 
@@ -96,6 +99,7 @@ let package = Package(
             name: "AuthPAM",
             dependencies: ["Authentication", "CLinux", "CPAM", "Daemon", "Lookup", "Provider", arguments, logging],
             swiftSettings: rules),
+        .executableTarget(name: "PerditionCtl", dependencies: ["CLinux", "Control", arguments], swiftSettings: rules),
         .executableTarget(name: "MakeBDB", dependencies: ["BDB", "PopmapFile", arguments], swiftSettings: rules),
         .executableTarget(name: "MakeGDBM", dependencies: ["GDBM", "PopmapFile", arguments], swiftSettings: rules),
 
@@ -105,8 +109,9 @@ let package = Package(
         .testTarget(
             name: "LookupTests", dependencies: ["Lookup", "Loop", "CLinux"], exclude: ["socketmap.py"],
             swiftSettings: rules),
+        .testTarget(name: "ControlTests", dependencies: ["Control"], swiftSettings: rules),
         .testTarget(name: "AuthTests", dependencies: ["Authentication", "Lookup"], swiftSettings: rules),
-        .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux"], swiftSettings: rules),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "CLinux", "COpenSSL"], swiftSettings: rules),
         .testTarget(
             name: "MapTests",
             dependencies: [
@@ -132,7 +137,8 @@ if Context.environment["PERDITION_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "Authentication", "CLinux", "Daemon", "Lookup", "Loop", "PopmapFile", "Proxy", "QuotedText", "TLS",
+                "Authentication", "CLinux", "Control", "Daemon", "Lookup", "Loop", "PopmapFile", "Proxy", "QuotedText",
+                "TLS",
             ],
             path: "Fuzz", exclude: ["corpus", "dictionaries"], swiftSettings: rules))
 }

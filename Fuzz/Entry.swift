@@ -10,6 +10,7 @@ let targets: [String: Target] = [
     "capabilities": capabilities,
     "certificate": certificate,
     "configuration": configuration,
+    "control": control,
     "destination": destination,
     "imap4-client": imap4Client,
     "imap4-server": imap4Server,
@@ -28,6 +29,7 @@ let targets: [String: Target] = [
     "pop3-client": pop3Client,
     "pop3-server": pop3Server,
     "popmap": popmap,
+    "proxy-header": proxyHeader,
     "sasl": sasl,
 ]
 

@@ -39,6 +39,16 @@ public struct PidFile: Sendable {
         if case .process(getpid()) = Self.owner(of: path) { unlink(path) }
     }
 
+    /// The number of the process that runs with a pid file; nil where there is no file, or nobody is behind it any more.
+    /// - Throws: where the file holds something else.
+    public static func process(at path: String) throws(DaemonError) -> Int32? {
+        switch owner(of: path) {
+        case .absent, .empty: return nil
+        case .unreadable(let reason): throw DaemonError("Could not read pid file [\(path)]: \(reason)")
+        case .process(let pid): return kill(pid, 0) == 0 || linux_errno() == EPERM ? pid : nil
+        }
+    }
+
     /// What a file at the place of a pid file says.
     private enum Owner {
         case absent

@@ -16,6 +16,11 @@ public actor Loop {
         Task(executorPreference: thread) { await work(self) }
     }
 
+    /// Runs something on this loop and waits for what comes of it. It may be called from any task.
+    public func ask<Value: Sendable>(_ work: @Sendable (isolated Loop) async -> Value) async -> Value {
+        await work(self)
+    }
+
     /// Runs something short on this loop's thread and waits for it. It may be called from any task.
     public func finish(_ work: @Sendable (isolated Loop) -> Void) {
         work(self)

@@ -16,6 +16,10 @@ struct Flow {
 
     /// Reads in a row before other sessions have their turn.
     static let burst = 8
+    /// Bytes passed on that show a sink that reads.
+    static let bulk: UInt64 = 512 * 1024
+    /// Bytes that the system takes ahead of such a sink, so that it need not ask for each few of them.
+    static let ahead: Int32 = 1 << 20
     /// Bytes of the first read; a flow that the sink takes whole grows up to the loop's shared room.
     static let firstStep = 16 * 1024
 
@@ -23,6 +27,7 @@ struct Flow {
     private var sent = 0
     private var step = Flow.firstStep
     private var sourceEnded = false
+    private var isBulk = false
     /// Whether the sink has been told that nothing more comes.
     private(set) var ended = false
     /// Whether the last that was read is a command that ends a session.
@@ -83,6 +88,10 @@ struct Flow {
         count &+= UInt64(taken)
         if taken == bytes.count {
             if bytes.count == step { step = min(step * 2, LoopThread.scratchSize) }
+            if count >= Self.bulk, !isBulk {
+                isBulk = true
+                limitUnsent(sink.channel.descriptor, bytes: Self.ahead)
+            }
         } else {
             step = Self.firstStep
             pending = Array(bytes[taken...])

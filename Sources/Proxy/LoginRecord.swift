@@ -19,6 +19,14 @@ struct LoginRecord {
     /// What the program was started for.
     let protocolName: ProtocolName
 
+    /// The name whose mailbox it is.
+    var user: String {
+        guard let authorization, !authorization.isEmpty else { return authentication }
+        return authorization
+    }
+    /// The real server with its port, as configured.
+    var server: String { "\(host ?? "-"):\(port ?? "-")" }
+
     /// Bytes of everything in a line that is not one of the fields.
     private static let words = 192
 

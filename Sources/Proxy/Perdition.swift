@@ -42,12 +42,19 @@ public enum Perdition {
             unsetenv(Worker.roleVariable)
             return try work(orders, arguments, directory)
         }
+        if Options.asksForCheck(arguments) {
+            let (text, status) = Check.run(arguments, directory: directory)
+            print(text, terminator: "")
+            return status
+        }
         let recorder = ConfigurationRecorder()
         let files = recorder.watching(.system)
         switch try Options.parse(arguments: arguments, directory: directory, files: files) {
         case .print(let text):
             print(text, terminator: "")
             return 0
+        case .explain(let options, let user, let connects):
+            return try Explanation.run(options, user: user, connects: connects, directory: directory)
         case .serve(let options, let notes):
             if options.inetdMode { return try Inetd.run(options, directory: directory) }
             let plan = try Plan(options, notes: notes, recorder.snapshot)

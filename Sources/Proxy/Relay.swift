@@ -10,6 +10,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         let services: Services
         /// The fields of the lines.
         let record: LoginRecord
+        /// Where bytes are counted.
+        var tally = Tally.unread()
     }
 
     /// Milliseconds a client gets to close its end after the real server has closed its own.
@@ -23,6 +25,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     @exclusivity(unchecked) private var up: Flow
     @exclusivity(unchecked) private var down: Flow
     @exclusivity(unchecked) private var lastActivity: UInt64
+    /// When it began, on the loop's clock.
+    private let since: UInt64
     /// When the Auth line is due again (`--connect_relog`), on the loop's clock; nil for never.
     private var relogAt: UInt64?
     @exclusivity(unchecked) private var timer: TimerID?
@@ -43,6 +47,7 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         up = Flow(leftover: client.takeRest())
         down = Flow(leftover: server.takeRest())
         lastActivity = client.channel.thread.now
+        since = lastActivity
         if relogInterval > 0 { relogAt = lastActivity &+ relogInterval }
     }
 
@@ -73,11 +78,15 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
 
     private func move() {
         guard !finished else { return }
-        let before = up.count &+ down.count
+        let (upBefore, downBefore) = (up.count, down.count)
         let upward = up.run(from: client, to: server, closing: down.ended)
         let isLast = up.ended || isAnswered
         let downward = down.run(from: server, to: client, closing: isLast)
-        if up.count &+ down.count != before { lastActivity = thread.now }
+        if up.count != upBefore || down.count != downBefore {
+            lastActivity = thread.now
+            account.tally.add(.received, up.count &- upBefore)
+            account.tally.add(.sent, down.count &- downBefore)
+        }
         switch (upward, downward) {
         case (.failed, _), (_, .failed): finish("Fatal error piping data. Exiting child.")
         case (_, .ended) where isLast: finish(nil)
@@ -143,4 +152,38 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         onEnd?(self)
         onEnd = nil
     }
+
+    // MARK: What the administrator asks
+
+    /// What there is to see.
+    var entry: SessionEntry? {
+        guard !finished else { return nil }
+        var entry = SessionEntry(.relaying, account.record.protocolName, route: account.record.route)
+        entry.user = account.record.user
+        entry.authentication = account.record.authentication
+        entry.server = account.record.server
+        entry.clientTLS = Tally.versions[client.grade]
+        entry.serverTLS = Tally.versions[server.grade]
+        entry.age = thread.now &- since
+        entry.received = up.count
+        entry.sent = down.count
+        return entry
+    }
+
+    /// Ends it where it is this user's.
+    func kick(_ names: [String]) -> Bool {
+        guard !finished, names.contains(account.record.user) || names.contains(account.record.authentication)
+        else { return false }
+        // In the middle of something else it would only be taken for a part of that.
+        let isIdle = down.isClear && thread.now &- lastActivity >= Self.quiet
+        if isIdle, account.record.protocolName.takesWordsUnasked {
+            let words = Farewell.bytes("Your session was ended by the administrator", account.record.protocolName)
+            _ = words.withUnsafeBytes { client.write($0) }
+        }
+        finish(nil)
+        return true
+    }
+
+    /// Milliseconds without a byte after which no response is under way.
+    private static let quiet: UInt64 = 1000
 }

@@ -20,6 +20,17 @@ final class Session: Visitor {
     private let route: String
     /// What follows the addresses in the Connect line.
     private let note: String
+    private let tally: Tally
+    /// When it began, on the loop's clock.
+    private let since: UInt64
+    /// What the client says it is, once it has said so, and the real server that is tried.
+    private var user: [UInt8]?
+    private var realServer: String?
+    private var isKicked = false
+    /// When name and password were there, and when the real server was looked for (``Tally/clock()``). Here, as what a
+    /// suspended function keeps costs more.
+    private var begun: UInt64 = 0
+    private var connectBegun: UInt64 = 0
     /// As whom the client is counted; nil for not at all.
     private let origin: Origin?
     /// The session as one of its user's, once it is logged in.
@@ -36,10 +47,12 @@ final class Session: Visitor {
     init(
         _ channel: Channel, services: Services, settings: Settings, router: Router,
         authentication: LocalAuthentication?,
-        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress, origin: Origin? = nil,
-        note: String = ""
+        tlsSessions: TLSSessions?, memory: CapabilityMemory, source: SocketAddress,
+        destination: SocketAddress? = nil, origin: Origin? = nil, note: String = "", tally: Tally = .unread()
     ) {
         self.services = services
+        self.tally = tally
+        since = channel.thread.now
         self.settings = settings
         self.router = router
         self.authentication = authentication
@@ -48,7 +61,8 @@ final class Session: Visitor {
         self.source = source
         self.note = note
         self.origin = origin
-        destination = SocketAddress.of(channel.descriptor, peer: false)
+        let destination = destination ?? SocketAddress.of(channel.descriptor, peer: false)
+        self.destination = destination
         let patience = UInt64(clamping: settings.options.authenticateTimeout) &* 1000
         client = Stream(channel, patience: patience == 0 ? nil : patience)
         route = Self.route(source, destination)
@@ -98,9 +112,11 @@ final class Session: Visitor {
             isWaiting = true
             let credentials = try await dialogue.readCredentials()
             isWaiting = false
+            user = credentials.routedID
+            begun = Tally.clock()
             var attempt = Attempt(credentials: credentials)
             do throws(ServerError) {
-                let (server, login) = try await logIn(&attempt, identity: identity)
+                let (server, login) = try await logIn(&attempt, identity: identity, hops: dialogue.hops)
                 try receive(attempt, server)
                 do throws(SessionEnd) {
                     try await dialogue.accept(login)
@@ -110,6 +126,9 @@ final class Session: Visitor {
                     throw .broken("")
                 }
                 logAuth(attempt, failure: nil)
+                tally.measure(.login, since: begun)
+                tally.login(options.protocolName, nil)
+                tally.session(clientTLS: client.grade, serverTLS: server.grade)
                 return relay(server, attempt, idleFarewell: dialogue.idleFarewell)
             } catch {
                 if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
@@ -117,6 +136,7 @@ final class Session: Visitor {
                     services.log.info(
                         "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
                 }
+                tally.login(options.protocolName, error.refusal)
                 let isGuess = attempt.wasGuess || error.refusal.isGuess
                 failures += isGuess ? 1 : 0
                 front.pauseLength =
@@ -160,22 +180,26 @@ final class Session: Visitor {
     }
 
     private func logIn(
-        _ attempt: inout Attempt, identity: String
+        _ attempt: inout Attempt, identity: String, hops: Int
     ) async throws(ServerError) -> (Stream, AcceptedLogin) {
         guard !Front.loginDisabled(settings, client) else { throw .refused(.loginDisabled) }
         attempt.port = settings.outgoingPort
         let names = await settings.names.adding(domain())
         var place: Destination
+        // Measured in each case: a value kept for that would make the suspended login larger.
         switch await router.route(
             attempt.credentials.routedID, names: names, source: source, destination: destination)
         {
         case .found(let found, let name):
+            tally.measure(.lookup, since: begun)
             place = found
             attempt.rename(to: options.usernameFromDatabase ? found.user ?? name : name)
         case .none(let name):
+            tally.measure(.lookup, since: begun)
             attempt.rename(to: name)
             throw .refused(.noServer)
         case .unavailable(let reason):
+            tally.measure(.lookup, since: begun)
             services.log.error("Popmap: \(Printable.text(reason.utf8)) (client \(route))")
             throw .refused(.mapUnavailable)
         }
@@ -183,15 +207,22 @@ final class Session: Visitor {
         attempt.port = place.port ?? settings.outgoingPort
 
         if options.authenticateIn { try await authenticate(attempt.credentials, names) }
+        connectBegun = Tally.clock()
         let (server, address) = try await connect(&place, &attempt)
+        tally.measure(.connect, since: connectBegun)
         defer { attempt.serverSecurity = server.security }
         do throws(ServerError) {
             let back = Back(
                 stream: server, settings: settings, identity: identity, host: place.host, address: address,
                 memory: memory, outgoingTLS: services.tls.outgoing, sessions: tlsSessions)
+            if let version = options.outgoingProxyProtocol {
+                let header = ProxyHeader(source: source, destination: destination)
+                try await back.send(header.bytes(version), doing: "sending the PROXY header")
+            }
+            if options.forwardClientAddress { try back.introduce(source, at: destination, hops: hops) }
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
-            let dialogue = makeServer(back)
+            let dialogue = back.makeDialogue()
             try await dialogue.open()
             let credentials = attempt.credentials.mangled { names.form(of: $0, for: .remoteLogin) }
             do throws(ServerError) {
@@ -234,6 +265,7 @@ final class Session: Visitor {
         repeat {
             attempt.host = place.host
             attempt.port = place.port ?? settings.outgoingPort
+            realServer = place.host
             let addresses: [SocketAddress]
             do throws(Resolver.Failure) {
                 addresses = try await services.resolver.resolve(host: place.host, port: place.port ?? defaultPort)
@@ -275,7 +307,7 @@ final class Session: Visitor {
 
     private func relay(_ server: Stream, _ attempt: Attempt, idleFarewell: [UInt8]?) -> Relay {
         client.transcript = nil
-        let account = Relay.Account(services: services, record: record(of: attempt))
+        let account = Relay.Account(services: services, record: record(of: attempt), tally: tally)
         let timeout = UInt64(clamping: options.timeout) &* 1000
         let relay = Relay(client: client, server: server, timeout: timeout == 0 ? nil : timeout, account: account)
         relay.idleFarewell = idleFarewell
@@ -285,9 +317,7 @@ final class Session: Visitor {
     /// What `--add_domain` appends; nil where there is nothing to append.
     private func domain() async -> [UInt8]? {
         guard !options.addDomain.isEmpty else { return nil }
-        if let explicit = options.explicitDomain { return Array(explicit.utf8) }
-        guard !options.noLookup, let name = await services.resolver.knownName(of: destination) else { return nil }
-        return UserName.domain(of: name, depth: options.addDomainDepth)
+        return await UserName.domain(options, of: destination, services.resolver)
     }
 
     private func makeClient(_ front: Front) -> any MailClient {
@@ -295,14 +325,6 @@ final class Session: Visitor {
         case .imap4, .imap4s: IMAP4Client(front)
         case .pop3, .pop3s: POP3Client(front)
         case .managesieve: ManageSieveClient(front)
-        }
-    }
-
-    private func makeServer(_ back: Back) -> any MailServer {
-        switch options.protocolName {
-        case .imap4, .imap4s: IMAP4Server(back)
-        case .pop3, .pop3s: POP3Server(back)
-        case .managesieve: ManageSieveServer(back)
         }
     }
 
@@ -358,6 +380,7 @@ final class Session: Visitor {
     }
 
     private func logEnd(_ end: SessionEnd) {
+        if case .handshake = end { tally.add(.handshakeFailures) }
         switch end {
         case .loggedOut:
             services.log.info("Closing NULL session: \(route) authorisation_id=NONE authentication_id=\"(null)\"")
@@ -373,6 +396,29 @@ final class Session: Visitor {
         case .client:
             services.log.error("Fatal Error reading authentication information from client \(route): Exiting child")
         }
+    }
+}
+
+// MARK: What the administrator asks
+
+extension Session {
+    /// What there is to see.
+    var entry: SessionEntry? {
+        guard !client.channel.isClosed else { return nil }
+        var entry = SessionEntry(isWaiting ? .waiting : .loggingIn, options.protocolName, route: route)
+        if let user { entry.user = Printable.escaped(user) }
+        if let realServer { entry.server = realServer }
+        entry.clientTLS = Tally.versions[client.grade]
+        entry.age = client.channel.thread.now &- since
+        return entry
+    }
+
+    /// Ends it where somebody logs in with this name.
+    func kick(_ names: [String]) -> Bool {
+        guard !isWaiting, !isKicked, let user, names.contains(Printable.escaped(user)) else { return false }
+        isKicked = true
+        sendAway("Your session was ended by the administrator")
+        return true
     }
 }
 

@@ -2,6 +2,8 @@
 public struct ServerTLSOptions: Sendable {
     /// `ssl_cert_file`: the certificate in PEM, then those of its chain.
     public var certificateFile = "/etc/perdition/perdition.crt.pem"
+    /// `ssl_cert_dir`: certificates for clients that ask for their names; "" for none.
+    public var certificateDirectory = ""
     /// `ssl_key_file`, in PEM.
     public var keyFile = "/etc/perdition/perdition.key.pem"
     /// `ssl_ca_chain_file`: the authorities above the certificate, sent to clients where `certificateFile` holds none, and

@@ -7,6 +7,9 @@ extension TLSConnection {
         return String(cString: text)
     }
 
+    /// The number of the version agreed on, as it stands on the wire (RFC 8446 section 4.1.2): 0x0304 for TLS 1.3.
+    public var versionNumber: Int { Int(SSL_version(ssl)) }
+
     /// OpenSSL's name of the cipher agreed on; nil before the handshake.
     public var cipher: String? {
         guard let cipher = SSL_get_current_cipher(ssl), let text = SSL_CIPHER_get_name(cipher) else { return nil }

@@ -38,18 +38,8 @@ extension TLSConnection {
     }
 
     private func refuse(_ store: OpaquePointer, _ fault: String) {
-        let subject = X509_STORE_CTX_get_current_cert(store).map(subject(of:)) ?? "unknown"
+        let subject = X509_STORE_CTX_get_current_cert(store).map { CertificateFacts($0).subject } ?? "unknown"
         refusal = TLSError(.certificate, "certificate \(subject) in the chain of \(peer) \(fault)")
-    }
-
-    /// The subject of a certificate, bounded and printable.
-    private func subject(of certificate: OpaquePointer) -> String {
-        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-            guard let start = buffer.baseAddress,
-                X509_NAME_oneline(X509_get_subject_name(certificate), start, Int32(buffer.count)) != nil
-            else { return "without a subject" }
-            return printable(String(cString: start))
-        }
     }
 
     /// After the handshake: whether the certificate is there and for the right name. Nil if all is well.
@@ -61,7 +51,7 @@ extension TLSConnection {
             return TLSError(.name, "\(fault); --ssl_no_cn_verify would accept that")
         }
         if CertificateNames(certificate).match(name) { return nil }
-        let fault = "certificate \(subject(of: certificate)) of the real server is not for \(name)"
+        let fault = "certificate \(CertificateFacts(certificate).subject) of the real server is not for \(name)"
         return TLSError(.name, "\(fault); --ssl_no_cn_verify would accept it")
     }
 }

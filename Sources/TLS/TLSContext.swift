@@ -21,6 +21,8 @@ public final class TLSContext: @unchecked Sendable {
     let verifies: Bool
     /// What tickets are sealed with; nil for keys of OpenSSL's own. OpenSSL holds a pointer to it.
     private let tickets: TicketKeys?
+    /// More certificates; nil without `ssl_cert_dir`. OpenSSL holds a pointer to it as well.
+    private let directory: CertificateDirectory?
 
     /// A context for clients' connections. Reads the key, so it is made before privileges are dropped.
     /// - Parameter tickets: what sessions are sealed with that clients keep; nil for keys that end with this context.
@@ -42,8 +44,10 @@ public final class TLSContext: @unchecked Sendable {
         builder.buildChain()
         builder.setServerSessions(verifies: options.verifiesClients)
         if let tickets { builder.setTickets(tickets) }
+        let directory = try builder.setDirectory(options.certificateDirectory)
         return TLSContext(
-            builder, role: .server, trust: options.trust, verifies: options.verifiesClients, tickets: tickets)
+            builder, role: .server, trust: options.trust, verifies: options.verifiesClients, tickets: tickets,
+            directory: directory)
     }
 
     /// A context for connections to real servers.
@@ -61,8 +65,10 @@ public final class TLSContext: @unchecked Sendable {
             verifies: options.verifiesCertificate)
     }
 
-    private init(_ builder: TLSContextBuilder, role: Role, trust: TLSTrust, verifies: Bool, tickets: TicketKeys? = nil)
-    {
+    private init(
+        _ builder: TLSContextBuilder, role: Role, trust: TLSTrust, verifies: Bool, tickets: TicketKeys? = nil,
+        directory: CertificateDirectory? = nil
+    ) {
         SSL_CTX_up_ref(builder.handle)
         handle = builder.handle
         warnings = builder.warnings
@@ -70,6 +76,7 @@ public final class TLSContext: @unchecked Sendable {
         self.trust = trust
         self.verifies = verifies
         self.tickets = tickets
+        self.directory = directory
         if verifies {
             SSL_CTX_set_verify(handle, SSL_VERIFY_PEER, verifyCallback)
         } else {

@@ -90,7 +90,7 @@ import Testing
         let place = ":" + String(format: "%04X", Int(proxy.port))
         /// Bytes that wait on the proxy's side of each connection (proc(5), /proc/net/tcp).
         func waiting() -> [Int] {
-            let table = String(decoding: FileManager.default.contents(atPath: "/proc/net/tcp") ?? Data(), as: UTF8.self)
+            let table = String(decoding: FreePort.rows(of: "/proc/net/tcp"), as: UTF8.self)
             return table.split(separator: "\n").compactMap { row in
                 let fields = row.split(separator: " ")
                 guard fields.count > 4, fields[1].hasSuffix(place), fields[3] == "01" else { return nil }

@@ -59,7 +59,7 @@ import Testing
         let names = ["", ".imap4", ".imap4s", ".imaps", ".managesieve", ".pop3", ".pop3s"]
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: directory.file("usr/sbin")).sorted()
-                == names.map { "perdition\($0)" })
+                == names.map { "perdition\($0)" } + ["perditionctl"])
         #expect(access(directory.file("usr/libexec/perdition/perdition-map-gdbm"), X_OK) == 0)
         #expect(access(directory.file("usr/bin/makegdbm"), X_OK) == 0)
 

@@ -11,7 +11,7 @@ import Testing
         "perdition-map-mysql": ["libmariadb"], "perdition-map-postgres": ["libpq"],
         "perdition-map-bdb": ["libdb", "libdb-5.3"], "makebdb": ["libdb", "libdb-5.3"],
         "perdition-map-nis": ["libnsl", "libtirpc"], "perdition-map-regex": [],
-        "perdition-auth-pam": ["libpam"],
+        "perdition-auth-pam": ["libpam"], "perditionctl": [],
     ]
     static let common: Set<String> = [
         "libc", "libm", "libgcc_s", "libstdc++", "libpthread", "libdl", "librt", "libresolv", "libutil", "libatomic",

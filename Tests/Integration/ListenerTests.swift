@@ -81,7 +81,8 @@ import Testing
         }
         func lines() -> [String] {
             proxy.logLines.compactMap { line in
-                line.firstRange(of: "client-secure=").map { String(line[$0.lowerBound...]) }
+                line.hasSuffix("status=\"ok\"")
+                    ? line.firstRange(of: "client-secure=").map { String(line[$0.lowerBound...]) } : nil
             }
         }
         func line(_ client: String, _ server: String, _ name: String, _ port: UInt16) -> String {

@@ -93,7 +93,7 @@ import Testing
         #expect(try !client.restText(within: 60).contains("BYE"))
     }
 
-    @Test(arguments: ["PUTSCRIPT \"x\" {4294967296+}\r\n", "AUTHENTICATE \"PLAIN\" {4097+}\r\n"])
+    @Test(arguments: ["PUTSCRIPT \"x\" {4294967296+}\r\n", "AUTHENTICATE \"PLAIN\" {8193+}\r\n"])
     func aLiteralOfAnySizeIsNotKept(line: String) throws {
         let client = try Self.client(Self.proxy())
         try client.send(line)

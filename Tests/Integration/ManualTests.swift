@@ -5,10 +5,11 @@ import Testing
 @Suite(.staged) struct ManualTests {
     @Test(arguments: [
         "perdition-map-gdbm", "perdition-map-bdb", "perdition-map-ldap", "perdition-map-mysql", "perdition-map-nis",
-        "perdition-map-postgres", "perdition-map-regex", "perdition-auth-pam", "makegdbm", "makebdb",
+        "perdition-map-postgres", "perdition-map-regex", "perdition-auth-pam", "perditionctl", "makegdbm", "makebdb",
     ])
     func everyOptionIsInThePage(program: String) throws {
-        let (status, help) = try ChildProcess.run("\(Programs.binaries)/\(program)", ["--help"])
+        let words = program == "perditionctl" ? ["who", "--help"] : ["--help"]
+        let (status, help) = try ChildProcess.run("\(Programs.binaries)/\(program)", words)
         #expect(status == 0)
         let section = program.hasPrefix("make") ? 1 : 8
         let page = try String(contentsOfFile: "\(Programs.source)/docs/man/\(program).\(section)", encoding: .utf8)

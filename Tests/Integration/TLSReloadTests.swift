@@ -57,6 +57,37 @@ import Testing
         #expect(try stand.client().contains("subject=CN = fourth.test"))
     }
 
+    /// Names of --ssl_cert_dir, those that a reload brings and takes, and one file that is no use.
+    @Test func theDirectoryIsReadAnew() throws {
+        let names = try TemporaryDirectory()
+        let stand = try Stand { authority in
+            for name in ["one.test", "two.test"] {
+                let identity = try authority.issue(name, alternatives: "DNS:\(name),IP:127.0.0.1")
+                let text = try String(contentsOfFile: identity.chain, encoding: .utf8)
+                try names.write(text + String(contentsOfFile: identity.key, encoding: .utf8), to: "\(name).pem")
+            }
+            return try Self.lines(authority.issue("first.test")) + ["ssl_cert_dir \(names.path)"]
+        }
+        func subject(_ name: String) throws -> String {
+            let output = try stand.client(["-servername", name])
+            return output.split(separator: "\n").first { $0.hasPrefix("subject=") }.map(String.init) ?? output
+        }
+        #expect(try subject("one.test") == "subject=CN = one.test")
+        #expect(try subject("three.test") == "subject=CN = first.test")
+        let third = try stand.authority.issue("third", alternatives: "DNS:three.test,IP:127.0.0.1")
+        let text = try String(contentsOfFile: third.chain, encoding: .utf8)
+        try names.write(text + String(contentsOfFile: third.key, encoding: .utf8), to: "three.pem")
+        try names.write("broken", to: "broken.pem")
+        unlink(names.file("one.test.pem"))
+        #expect(try stand.proxy.reload().hasPrefix("Reloaded"))
+        #expect(try subject("three.test") == "subject=CN = third")
+        #expect(try subject("two.test") == "subject=CN = two.test")
+        #expect(try subject("one.test") == "subject=CN = first.test")
+        _ = try stand.proxy.message {
+            $0 == "--ssl_cert_dir \(names.file("broken.pem")): no certificate in PEM form in it"
+        }
+    }
+
     @Test func thePassphraseIsReadOnce() throws {
         let directory = try TemporaryDirectory()
         let phrase = try directory.write("open sesame\n", to: "phrase")

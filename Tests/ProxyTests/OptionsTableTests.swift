@@ -35,9 +35,7 @@ import Testing
         let derived = ["programName", "addDomainDepth"]
         let fromProperties = properties.filter { !derived.contains($0) }
             .map { $0 == "protocolName" ? "protocol" : Self.optionName(of: $0) }
-        let inTable = OptionList.all.filter {
-            $0.replacement == nil && [.set, .configFile].contains($0.kind.action)
-        }
+        let inTable = OptionList.all.filter { $0.replacement == nil && $0.kind.action.isSetting }
         #expect(Set(fromProperties) == Set(inTable.map(\.name)))
     }
 
@@ -159,9 +157,7 @@ import Testing
         options.mapLibraryOpt = ["host=db password=swordfish"]
         let lines = options.dumpLines
         #expect(lines.count == 2)
-        let shown = OptionList.all.filter {
-            $0.replacement == nil && [.set, .configFile].contains($0.kind.action)
-        }
+        let shown = OptionList.all.filter { $0.replacement == nil && $0.kind.action.isSetting }
         for option in shown {
             let line = lines[option.section == .tls ? 1 : 0]
             #expect(", \(line)".contains(", \(option.name)="), "\(option.name)")

@@ -129,6 +129,11 @@ import Testing
                 $0.detached = true
                 $0.hasBrief = true
                 $0.isFirst = true
+                $0.control.hasLedger = true
+                $0.control.hasListener = true
+                $0.control.elders = 3
+                $0.control.metrics = 2
+                $0.control.block = 31
             },
         ])
     func ordersArriveAsTheyWereGiven(orders: Worker.Orders) throws {
@@ -138,9 +143,10 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "1", "1 0000000", "1 0000000 ", "x 0000000  /a", "-1 0000000  /a", "1, 0000000  /a", "1,x 0000000  /a",
-        "1 000000  /a",
-        "1 00000000  /a", "99999999999999999999 0000000  ",
+        "", "1", "1 0000000", "1 0000000 ", "x 0000000 0,0,0,0,0,0  /a", "-1 0000000 0,0,0,0,0,0  /a",
+        "1, 0000000 0,0,0,0,0,0  /a", "1,x 0000000 0,0,0,0,0,0  /a", "1 000000 0,0,0,0,0,0  /a",
+        "1 00000000 0,0,0,0,0,0  /a", "1 0000000  /a", "99999999999999999999 0000000 0,0,0,0,0,0  ",
+        "1 0000000 0,0,0,0,0,32  /a", "1 0000000 0,0,0,-1,0,0  /a",
     ])
     func refusesOrdersThatAreNone(text: String) {
         #expect(Worker.Orders(text) == nil)
@@ -159,6 +165,14 @@ import Testing
         orders.hasBrief = true
         #expect([orders.report, orders.passphrase, orders.watch, orders.brief, orders.errors] == [5, 6, 7, 8, 9])
         #expect(orders.sockets == [3, 4])
+        let desk = Worker.Orders.Desk(ledger: 40, talk: 41, listener: nil, elders: [42, 43], metrics: [44], block: 2)
+        #expect(desk.descriptors == [40, 41, 42, 43, 44])
+        orders.control = desk.orders
+        orders.isFirst = true
+        orders.detached = true
+        #expect(orders.desk.descriptors == [10, 11, 12, 13, 14])
+        #expect(orders.desk.metrics == [14])
+        #expect(orders.desk.listener == nil && orders.desk.elders == [12, 13] && orders.desk.block == 2)
     }
 
     private func choose(_ library: String, programs: Set<String>) throws -> MapProvider {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -114,6 +115,22 @@ void linux_syslog(int priority, const char *text) { syslog(priority, "%s", text)
 int linux_fork(void) { return fork(); }
 
 int linux_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */); }
+
+int linux_sealed_file(const char *name, size_t size) {
+    int fd = (int)syscall(SYS_memfd_create, name, 3U /* MFD_CLOEXEC | MFD_ALLOW_SEALING */);
+    if (fd < 0) return -1;
+    /* F_ADD_SEALS: F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW */
+    if (ftruncate(fd, (off_t)size) == 0 && fcntl(fd, 1033, 7) == 0) return fd;
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
+void *linux_map_shared(int fd, size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
 
 int linux_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 

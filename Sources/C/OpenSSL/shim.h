@@ -55,6 +55,13 @@ static inline int openssl_build_chain(SSL_CTX *context, int flags) {
     return (int)SSL_CTX_build_cert_chain(context, flags);
 }
 
+/* SSL_CTX_get0_chain_certs, sk_X509_num and sk_X509_value are macros. Lends a certificate; NULL beyond the last. */
+static inline X509 *openssl_chain_certificate(SSL_CTX *context, int index) {
+    STACK_OF(X509) *chain = NULL;
+    if (SSL_CTX_get0_chain_certs(context, &chain) != 1 || chain == NULL || index >= sk_X509_num(chain)) return NULL;
+    return sk_X509_value(chain, index);
+}
+
 /* SSL_set_tlsext_host_name is a macro around SSL_ctrl that casts away const. */
 static inline int openssl_set_server_name(SSL *ssl, const char *name) {
     return (int)SSL_set_tlsext_host_name(ssl, name);
@@ -74,6 +81,11 @@ static inline void openssl_drop_chain(SSL *ssl) {
     STACK_OF(X509) *verified = SSL_get0_verified_chain(ssl);
     while (verified != NULL && sk_X509_num(verified) > 0) X509_free(sk_X509_pop(verified));
 }
+
+/* sk_X509_new_null, sk_X509_push and sk_X509_pop_free are type-checking macros; a chain owns its certificates. */
+static inline STACK_OF(X509) *openssl_new_chain(void) { return sk_X509_new_null(); }
+static inline int openssl_push_chain(STACK_OF(X509) *chain, X509 *next) { return sk_X509_push(chain, next); }
+static inline void openssl_free_chain(STACK_OF(X509) *chain) { sk_X509_pop_free(chain, X509_free); }
 
 /* sk_GENERAL_NAME_num is a type-checking macro. */
 static inline int openssl_names_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }

@@ -59,8 +59,14 @@ final class Stream {
     /// Bytes that were read and that nobody has used yet.
     var waiting: Int { reader.count }
 
+    /// The layer between; nil while bytes go in clear text.
+    var secured: TLSConnection? { tls }
+
     /// Whether TLS is up.
     var isPrivate: Bool { tls != nil }
+
+    /// The place of its TLS version in ``Tally/versions``.
+    var grade: Int { tls.map { max(0, min(Tally.versions.count - 1, $0.versionNumber - 0x0300)) } ?? 0 }
 
     /// Closes the connection. More calls do nothing.
     func close() {

@@ -13,12 +13,23 @@ struct TLSContexts: Sendable {
     ///   - tickets: what clients' sessions are sealed with, so that they can be resumed elsewhere.
     /// - Throws: `TLSError`, a sentence that names the option and the file.
     init(_ options: Options, passphrase: Int32? = nil, tickets: TicketKeys? = nil) throws(TLSError) {
-        let mode = options.everySSLMode
-        listen =
-            mode.isDisjoint(with: [.sslListen, .tlsListen])
-            ? nil : try .server(Self.server(options, passphrase), tickets: tickets)
-        outgoing =
-            mode.isDisjoint(with: [.sslOutgoing, .tlsOutgoing]) ? nil : try .client(Self.client(options))
+        listen = try Self.listen(options, passphrase: passphrase, tickets: tickets)
+        outgoing = try Self.outgoing(options)
+    }
+
+    /// The side of clients; nil where no listener needs it.
+    /// - Throws: as above.
+    static func listen(
+        _ options: Options, passphrase: Int32? = nil, tickets: TicketKeys? = nil
+    ) throws(TLSError) -> TLSContext? {
+        options.everySSLMode.isDisjoint(with: [.sslListen, .tlsListen])
+            ? nil : try .server(server(options, passphrase), tickets: tickets)
+    }
+
+    /// The side of real servers; nil where no listener needs it.
+    /// - Throws: as above.
+    static func outgoing(_ options: Options) throws(TLSError) -> TLSContext? {
+        options.everySSLMode.isDisjoint(with: [.sslOutgoing, .tlsOutgoing]) ? nil : try .client(client(options))
     }
 
     private static func trust(_ options: Options) -> TLSTrust {
@@ -37,6 +48,7 @@ struct TLSContexts: Sendable {
         var server = ServerTLSOptions()
         server.certificateFile = options.sslCertFile
         server.keyFile = options.sslKeyFile
+        server.certificateDirectory = options.sslCertDir
         server.caChainFile = options.sslCaChainFile
         let descriptor = Int32(clamping: options.sslPassphraseFd)
         if !options.sslPassphraseFile.isEmpty {

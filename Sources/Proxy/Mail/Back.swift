@@ -22,6 +22,8 @@ final class Back {
     let memory: CapabilityMemory?
     /// The policy towards real servers; nil where TLS is not asked for.
     let outgoingTLS: TLSContext?
+    /// Who the client is, where the real server is to know.
+    private(set) var client: ClientFacts?
     /// TLS sessions of this loop that may be resumed.
     let sessions: TLSSessions?
 
@@ -42,6 +44,15 @@ final class Back {
 
     /// What the administrator set; lent, not copied.
     var options: Options { _read { yield settings.options } }
+
+    /// What is spoken to the real server.
+    func makeDialogue() -> any MailServer {
+        switch options.protocolName {
+        case .imap4, .imap4s: IMAP4Server(self)
+        case .pop3, .pop3s: POP3Server(self)
+        case .managesieve: ManageSieveServer(self)
+        }
+    }
 
     /// Whether TLS is to be started inside the conversation.
     var wantsStartTLS: Bool { options.sslMode.contains(.tlsOutgoing) && !stream.isPrivate }
@@ -78,6 +89,17 @@ final class Back {
         let own = identity.utf8
         guard greeting.count >= own.count, greeting.suffix(own.count).elementsEqual(own) else { return }
         throw .broken("is this proxy itself: the popmap or --outgoing_server sends the user in a circle")
+    }
+
+    /// Takes note of who the client is.
+    /// - Parameter hops: proxies that the login may pass, counting this one.
+    func introduce(_ source: SocketAddress, at destination: SocketAddress, hops: Int) throws(ServerError) {
+        guard hops > 1 else {
+            throw .broken(
+                "would be reached by one proxy too many: popmaps or --outgoing_server send the user in a circle")
+        }
+        guard source.kind == .v4 || source.kind == .v6 else { return }
+        client = ClientFacts(source: source, destination: destination, hops: hops - 1)
     }
 
     /// TLS was wanted and is not on offer: goes on in clear text unless it was demanded.

@@ -23,10 +23,13 @@ protocol MailClient: AnyObject {
     func accept(_ login: AcceptedLogin) async throws(SessionEnd)
     /// What the client hears last when its session was idle for `--timeout`; nil for nothing.
     var idleFarewell: [UInt8]? { get }
+    /// How many proxies this login may pass, counting this one.
+    var hops: Int { get }
 }
 
 extension MailClient {
     var idleFarewell: [UInt8]? { nil }
+    var hops: Int { ClientFacts.mostHops }
 }
 
 /// What the real server said when it accepted the login.
@@ -43,6 +46,8 @@ protocol MailServer: AnyObject {
     func open() async throws(ServerError)
     /// Logs in.
     func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin
+    /// Has the server list what it can do, for who watches the conversation.
+    func listCapabilities() async throws(ServerError)
     /// Says goodbye after a refused login; best effort.
     func quit() async
 }

@@ -35,9 +35,20 @@ struct CommandLineWords {
 
     /// Where the values stand that nobody else is to see; as far as the arguments make sense.
     static func secrets(in arguments: ArraySlice<String>, list: [OptionDeclaration]) -> [Place] {
+        asFarAsPossible(arguments, list: list).words.filter(\.option.kind.isSecret).map(\.place)
+    }
+
+    /// The words up to the first that makes no sense, and what is wrong with that.
+    static func asFarAsPossible(
+        _ arguments: ArraySlice<String>, list: [OptionDeclaration]
+    ) -> (words: [Word], fault: OptionError?) {
         var words = CommandLineWords(list: list, rest: arguments)
-        try? words.takeAll()
-        return words.words.filter(\.option.kind.isSecret).map(\.place)
+        do throws(OptionError) {
+            try words.takeAll()
+        } catch {
+            return (words.words, error)
+        }
+        return (words.words, nil)
     }
 
     private mutating func takeAll() throws(OptionError) {

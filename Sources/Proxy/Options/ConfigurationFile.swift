@@ -23,10 +23,22 @@ struct ConfigurationFile {
     /// Takes `bytes` apart. Throws, with `path` and line, for what no grammar can save: an open quote, NUL bytes, text
     /// that is not UTF-8.
     init(path: String, bytes: [UInt8]) throws(OptionError) {
+        var fault: OptionError?
+        self.init(path: path, bytes: bytes, fault: &fault)
+        if let fault { throw fault }
+    }
+
+    /// Takes `bytes` apart up to what no grammar can save.
+    /// - Parameter fault: what that is.
+    init(path: String, bytes: [UInt8], fault: inout OptionError?) {
         self.path = path
         source = QuotedText(bytes)
-        while !source.isAtEnd {
-            if let entry = try entry() { entries.append(entry) }
+        do throws(OptionError) {
+            while !source.isAtEnd {
+                if let entry = try entry() { entries.append(entry) }
+            }
+        } catch {
+            fault = error
         }
     }
 

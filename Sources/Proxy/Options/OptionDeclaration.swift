@@ -67,7 +67,7 @@ public struct OptionDeclaration: Sendable {
 
     /// The default as `--help` prints it; nil for flags, which are off.
     var defaultText: String? {
-        guard kind.valueName != nil else { return nil }
+        guard kind.valueName != nil, kind.action.isSetting else { return nil }
         if let defaultNote { return defaultNote }
         let value = kind.show(Options())
         return kind.isNumber ? value : "\"\(value)\""

@@ -138,6 +138,14 @@ extension OptionKind {
         }
     }
 
+    /// A version of the PROXY protocol, or nothing.
+    static func proxyVersion(_ path: Path<ProxyHeader.Version?>) -> OptionKind {
+        choice(
+            "VERSION", path, of: "v1, v2", original: { text, name in "Unknown \(name): \"\(text)\"" },
+            show: { $0?.rawValue ?? "" },
+            read: { $0.isEmpty ? .some(nil) : ProxyHeader.Version(rawValue: $0.lowercased()).map(Optional.some) })
+    }
+
     /// Mechanisms of SASL between commas or blanks.
     static func mechanisms(_ path: Path<[Mechanism]>) -> OptionKind {
         value("MECHANISM[,MECHANISM...]", path, show: { $0.map(\.rawValue).joined(separator: ",") }) {
@@ -250,6 +258,12 @@ extension OptionKind {
     /// The file that is read before the rest of the command line counts.
     static func configFile(_ path: Path<String?>) -> OptionKind {
         value("FILENAME", path, action: .configFile, show: { $0 ?? "" }, read: { (text, _) throws(Problem) in text })
+    }
+
+    /// An option whose value says what to look at.
+    static func order(_ name: String, _ action: Action) -> OptionKind {
+        OptionKind(
+            name, action: action, take: { (_, _, _) throws(Problem) in }, show: { _ in "" }, reset: { _ in })
     }
 
     /// The shell to print completions for.

@@ -16,6 +16,11 @@ public struct OptionKind: Sendable {
         case configFile
         /// Prints something and ends.
         case help, sample, completion
+        /// Looks at something and ends.
+        case check, explain, connect
+
+        /// Whether it is a part of the configuration.
+        var isSetting: Bool { self == .set || self == .configFile }
     }
 
     typealias Take = @Sendable (inout Options, String, OptionDeclaration) throws(Problem) -> Void

@@ -20,6 +20,10 @@ extension OptionList {
         .init(
             "ssl_cert_file", .text("FILENAME", \.sslCertFile), .tls,
             "Our certificate for clients, with its chain (PEM)."),
+        .init(
+            "ssl_cert_dir", .text("DIRECTORY", \.sslCertDir), .tls,
+            "More certificates, each for the names in it, for clients that ask for one of them. NAME.pem with its key, "
+                + "or NAME.crt beside NAME.key, or folders with fullchain.pem and privkey.pem."),
         .init("ssl_key_file", .text("FILENAME", \.sslKeyFile), .tls, "Its private key (PEM)."),
         .init(
             "ssl_passphrase_fd", .number("N", \.sslPassphraseFd, 0...65535), .tls,

@@ -54,6 +54,17 @@ public enum OptionList {
         .init(
             "tcp_keepalive", .flag(\.tcpKeepalive), .connections,
             "Let TCP probe idle connections, on both sides."),
+        .init(
+            "proxy_networks", .networks("NETWORK[,NETWORK...]", \.proxyNetworks), .connections,
+            "Load balancers, whose connections must begin with a header of the PROXY protocol, version 1 or 2. The client "
+                + "it names is the one that is counted and logged."),
+        .init(
+            "outgoing_proxy_protocol", .proxyVersion(\.outgoingProxyProtocol), .connections,
+            "Begin connections to real servers with a header of the PROXY protocol that names the client: v1 or v2. "
+                + "Empty for none."),
+        .init(
+            "forward_client_address", .flag(\.forwardClientAddress), .connections,
+            "Tell real servers that offer it who the client is: by ID in IMAP4, by XCLIENT in POP3 and ManageSieve."),
     ]
 
     private static let dialogue: [OptionDeclaration] = [
@@ -80,6 +91,9 @@ public enum OptionList {
         .init(
             "server_ok_line", .flag(\.serverRespLine), .dialogue, "The old name of server_resp_line.",
             replacement: "server_resp_line"),
+        .init(
+            "server_capability", .flag(\.serverCapability), .dialogue,
+            "Put the capabilities that the real server's OK has, if any, into ours (IMAP4)."),
         .init(
             "login_disabled", .flag(\.loginDisabled), .dialogue, "Let nobody log in, and say so where IMAP4 can."),
         .init(
@@ -188,6 +202,23 @@ public enum OptionList {
         .init(
             "drain_timeout", .number("SECONDS", \.drainTimeout, count), .process,
             "Seconds that sessions from before a reload may go on; 0 for no limit."),
+        .init(
+            "check", .print(.check), .process,
+            "Look at options, files, keys, certificates, ports and maps, print what is wrong with them, and change nothing."
+        ),
+        .init(
+            "explain", .order("USER", .explain), .process,
+            "Print where a login of this user would go, and why. Nobody is logged in."),
+        .init(
+            "connect", .print(.connect), .process,
+            "With explain, connect to the real server and print what it says."),
+        .init(
+            "control_socket", .text("PATH", \.controlSocket), .process,
+            "Unix socket where perditionctl asks; root's alone. Empty for none.",
+            default: "/run/perdition/NAME.control"),
+        .init(
+            "metrics_address", .servers("ADDRESS:PORT[,ADDRESS:PORT...]", \.metricsAddress), .process,
+            "Serve metrics for Prometheus and a status page over HTTP here, as 127.0.0.1:9144. Empty for nowhere."),
         .init("help", "h", .print(.help), .process, "Print this text."),
         .init(
             "print_sample_configuration", .print(.sample), .process,

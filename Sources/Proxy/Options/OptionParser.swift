@@ -4,25 +4,67 @@ struct OptionParser {
     let directory: String
     let files: OptionFiles
 
+    /// What has been read so far.
+    struct Reading {
+        var options = Options()
+        var notes: [String] = []
+        var places = OptionPlaces()
+        /// What is wrong, where reading goes on after it; nil where the first fault ends it.
+        var faults: [OptionError]?
+
+        /// Takes note of a fault, or throws it.
+        mutating func note(_ fault: OptionError) throws(OptionError) {
+            guard faults != nil else { throw fault }
+            faults?.append(fault)
+        }
+    }
+
+    /// Reads everything, up to the first fault.
     func parse(_ arguments: [String]) throws(OptionError) -> Invocation {
         let words = try CommandLineWords(arguments.dropFirst(), list: list).words
         if words.contains(where: { $0.option.kind.action == .help }) { return .print(OptionHelp.text(list)) }
         if words.contains(where: { $0.option.kind.action == .sample }) { return .print(SampleConfiguration.text(list)) }
         if let word = words.last(where: { $0.option.kind.action == .completion }) { return try completion(word) }
+        var reading = Reading()
+        try read(words, program: arguments.first, into: &reading)
+        let connects = words.contains { $0.option.kind.action == .connect }
+        if let user = words.last(where: { $0.option.kind.action == .explain })?.value {
+            return .explain(reading.options, user: user, connects: connects)
+        }
+        guard !connects else { throw OptionError("--connect: it goes with --explain: write --explain USER --connect") }
+        return .serve(reading.options, notes: reading.notes)
+    }
 
-        var options = Options()
-        options.programName = arguments.first?.split(separator: "/").last.map(String.init) ?? options.programName
-        options.protocolName = ProtocolName(programName: options.programName)
-        var notes: [String] = []
-        var sources: [String: String] = [:]
+    /// Reads everything, whatever is wrong with it; that is in the reading's faults.
+    func check(_ arguments: [String]) -> Reading {
+        var reading = Reading()
+        let (words, fault) = CommandLineWords.asFarAsPossible(arguments.dropFirst(), list: list)
+        reading.faults = fault.map { [$0] } ?? []
+        do throws(OptionError) {
+            try read(words, program: arguments.first, into: &reading)
+        } catch {
+            reading.faults?.append(error)
+        }
+        return reading
+    }
 
+    private func read(
+        _ words: [CommandLineWords.Word], program: String?, into reading: inout Reading
+    ) throws(OptionError) {
+        let defaultName = reading.options.programName
+        reading.options.programName = program?.split(separator: "/").last.map(String.init) ?? defaultName
+        reading.options.protocolName = ProtocolName(programName: reading.options.programName)
         let chosen = words.last { $0.option.kind.action == .configFile }?.value
-        let file = try configurationFile(chosen, programName: options.programName)
-        if let file { try apply(file, to: &options, notes: &notes, sources: &sources) }
-        try apply(words, to: &options, notes: &notes, sources: &sources)
-        options.configFile = file?.path
-        try options.finish { sources[$0].map { "\($0): " } ?? "" }
-        return .serve(options, notes: notes)
+        var file: FoundFile?
+        do throws(OptionError) {
+            file = try configurationFile(chosen, programName: reading.options.programName)
+        } catch {
+            try reading.note(error)
+        }
+        if let file { try apply(file, to: &reading) }
+        try apply(words, to: &reading)
+        reading.options.configFile = file?.path
+        for fault in reading.options.finish(reading.places) { try reading.note(fault) }
     }
 
     private func completion(_ word: CommandLineWords.Word) throws(OptionError) -> Invocation {
@@ -37,21 +79,20 @@ struct OptionParser {
 
     // MARK: Command line
 
-    private func apply(
-        _ words: [CommandLineWords.Word], to options: inout Options, notes: inout [String],
-        sources: inout [String: String]
-    ) throws(OptionError) {
+    private func apply(_ words: [CommandLineWords.Word], to reading: inout Reading) throws(OptionError) {
         var seen: Set<String> = []
         for word in words {
             let option = word.option
-            if option.kind.accumulates, seen.insert(option.name).inserted { option.kind.reset(&options) }
-            do {
-                try option.kind.take(&options, word.value, option)
-            } catch {
-                throw OptionError(error.original)
+            if seen.insert(option.name).inserted {
+                if option.kind.accumulates { option.kind.reset(&reading.options) }
+                reading.places.forget(option)
             }
-            sources[option.name] = nil
-            note(option, at: "", in: &notes)
+            do {
+                try option.kind.take(&reading.options, word.value, option)
+            } catch {
+                try reading.note(OptionError(error.original))
+            }
+            note(option, at: "", in: &reading.notes)
         }
     }
 
@@ -88,31 +129,41 @@ struct OptionParser {
         return nil
     }
 
-    private func apply(
-        _ file: FoundFile, to options: inout Options, notes: inout [String], sources: inout [String: String]
-    ) throws(OptionError) {
-        for entry in try ConfigurationFile(path: file.path, bytes: file.bytes).entries {
-            let place = "\(file.path):\(entry.line)"
-            let option = try declaration(of: entry, at: place)
-            guard option.kind.action == .set else { continue }
-            if option.kind.valueName == nil, let value = entry.value {
-                throw OptionError(
-                    "\(place): option \(entry.key): \"\(value)\" follows an option that takes no value: "
-                        + "write \(entry.key) alone, or leave the line out")
-            }
-            guard option.kind.valueName == nil || entry.value != nil else {
-                throw OptionError(
-                    "\(place): option \(entry.key): the value is missing: "
-                        + "write it behind the name, or \"\" for an empty one")
-            }
-            do {
-                try option.kind.take(&options, entry.value ?? "", option)
+    private func apply(_ file: FoundFile, to reading: inout Reading) throws(OptionError) {
+        var fault: OptionError?
+        let content = ConfigurationFile(path: file.path, bytes: file.bytes, fault: &fault)
+        if let fault { try reading.note(fault) }
+        for entry in content.entries {
+            do throws(OptionError) {
+                try apply(entry, at: "\(file.path):\(entry.line)", to: &reading)
             } catch {
-                throw OptionError("\(place): option \(entry.key): \(error.wrong): \(error.instead)")
+                try reading.note(error)
             }
-            sources[option.name] = place
-            note(option, at: "\(place): ", in: &notes)
         }
+    }
+
+    private func apply(
+        _ entry: ConfigurationFile.Entry, at place: String, to reading: inout Reading
+    ) throws(OptionError) {
+        let option = try declaration(of: entry, at: place)
+        guard option.kind.action == .set else { return }
+        if option.kind.valueName == nil, let value = entry.value {
+            throw OptionError(
+                "\(place): option \(entry.key): \"\(value)\" follows an option that takes no value: "
+                    + "write \(entry.key) alone, or leave the line out")
+        }
+        guard option.kind.valueName == nil || entry.value != nil else {
+            throw OptionError(
+                "\(place): option \(entry.key): the value is missing: "
+                    + "write it behind the name, or \"\" for an empty one")
+        }
+        do {
+            try option.kind.take(&reading.options, entry.value ?? "", option)
+        } catch {
+            throw OptionError("\(place): option \(entry.key): \(error.wrong): \(error.instead)")
+        }
+        reading.places.note(option, at: place)
+        note(option, at: "\(place): ", in: &reading.notes)
     }
 
     private func declaration(of entry: ConfigurationFile.Entry, at place: String) throws(OptionError)

@@ -3,9 +3,7 @@ extension Options {
     /// `name=value` with a comma and a blank between. Secrets are `***`, in a `map_library_opt` the password alone where it
     /// is known for certain which part that is.
     public var dumpLines: [String] {
-        let shown = OptionList.all.filter {
-            ($0.kind.action == .set || $0.kind.action == .configFile) && $0.replacement == nil
-        }
+        let shown = OptionList.all.filter { $0.kind.action.isSetting && $0.replacement == nil }
         let tls = shown.filter { $0.section == .tls }
         return [shown.filter { $0.section != .tls }, tls].map { options in
             options.sorted { $0.name < $1.name }.map(dumpItem).joined(separator: ", ")

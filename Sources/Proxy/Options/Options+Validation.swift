@@ -2,66 +2,83 @@ internal import Daemon
 
 extension Options {
     /// Looks at what several options say together, and settles what they leave open.
-    ///
-    /// `source` gives, for an option's name, the place in the file that set it, or nothing.
-    mutating func finish(source: (String) -> String) throws(OptionError) {
-        try checkListeners(source: source)
+    /// - Returns: what is wrong, the gravest first.
+    mutating func finish(_ places: OptionPlaces) -> [OptionError] {
+        var faults = listenerFaults(places)
         if listen.isEmpty, sslMode.isEmpty, protocolName.isPrivate { sslMode = .sslAll }
-        if sslMode.contradictsItself { throw OptionError("\(source("ssl_mode"))invalid ssl_mode combination") }
-        if sslPassphraseFd != 0, !sslPassphraseFile.isEmpty {
-            throw OptionError("Only one of ssl_passphrase_fd and ssl_passphrase_file may be specified")
+        if sslMode.contradictsItself {
+            faults.append(OptionError("\(places.prefix("ssl_mode"))invalid ssl_mode combination"))
         }
-        try checkVersions("listen", sslListenMinProtoVersion, sslListenMaxProtoVersion)
-        try checkVersions("outgoing", sslOutgoingMinProtoVersion, sslOutgoingMaxProtoVersion)
+        if sslPassphraseFd != 0, !sslPassphraseFile.isEmpty {
+            faults.append(OptionError("Only one of ssl_passphrase_fd and ssl_passphrase_file may be specified"))
+        }
+        faults += versionFault("listen", sslListenMinProtoVersion, sslListenMaxProtoVersion)
+        faults += versionFault("outgoing", sslOutgoingMinProtoVersion, sslOutgoingMaxProtoVersion)
         if let pidFile, !pidFile.isEmpty, !pidFile.hasPrefix("/") {
-            throw OptionError("\(source("pid_file"))Invalid pid file: \"\(pidFile)\"")
+            faults.append(OptionError("\(places.prefix("pid_file"))Invalid pid file: \"\(pidFile)\""))
+        }
+        if inetdMode, !proxyNetworks.isEmpty {
+            faults.append(
+                OptionError(
+                    "\(places.prefix("proxy_networks"))--proxy_networks and --inetd_mode contradict each other: what "
+                        + "accepts the connection has to read the PROXY header; leave out one of them"))
         }
         if authenticateIn, let token = saslMechanisms.first(where: \.isToken) {
-            throw OptionError(
-                "\(source("sasl_mechanisms"))--sasl_mechanisms \(token.rawValue) and --authenticate_in contradict each "
-                    + "other: PAM checks passwords, and a token is none; leave out one of them")
+            faults.append(
+                OptionError(
+                    "\(places.prefix("sasl_mechanisms"))--sasl_mechanisms \(token.rawValue) and --authenticate_in contradict "
+                        + "each other: PAM checks passwords, and a token is none; leave out one of them"))
         }
         do throws(MapList.Failure) {
             _ = try MapList(self)
         } catch {
-            throw OptionError("\(source(error.option))--\(error.option)\(error)")
+            faults.append(OptionError("\(places.prefix(error.option))--\(error.option)\(error)"))
         }
-        do {
+        do throws(DaemonError) {
             _ = try LogDestination(logFacility)
         } catch {
-            throw OptionError("\(source("log_facility"))\(error)")
+            faults.append(OptionError("\(places.prefix("log_facility"))\(error)"))
         }
+        return faults
     }
 
-    private func checkListeners(source: (String) -> String) throws(OptionError) {
-        guard !listen.isEmpty else { return }
+    private func listenerFaults(_ places: OptionPlaces) -> [OptionError] {
+        guard !listen.isEmpty else { return [] }
+        var faults: [OptionError] = []
         for (name, isThere) in [("bind_address", !bindAddress.isEmpty), ("listen_port", listenPort != nil)]
         where isThere {
-            throw OptionError(
-                "\(source(name))--\(name) and --listen do not go together: write address and port into --listen alone")
+            faults.append(
+                OptionError(
+                    "\(places.prefix(name))--\(name) and --listen do not go together: "
+                        + "write address and port into --listen alone"))
         }
         if inetdMode {
-            throw OptionError(
-                "\(source("listen"))--listen and --inetd_mode do not go together: inetd listens by itself, so leave --listen out "
-                    + "and say --protocol")
+            faults.append(
+                OptionError(
+                    "\(places.prefix("listen"))--listen and --inetd_mode do not go together: "
+                        + "inetd listens by itself, so leave --listen out and say --protocol"))
         }
         for (number, listener) in listen.enumerated() {
-            let place = "\(source("listen"))--listen \(listener)"
+            let place = "\(places.prefix("listen", mention: number))--listen \(listener)"
             if listen[..<number].contains(where: { $0.description == listener.description }) {
-                throw OptionError("\(place): is there twice: leave one of them out")
+                faults.append(OptionError("\(place): is there twice: leave one of them out"))
             }
             if adapted(to: listener).sslMode.contradictsItself {
-                throw OptionError(
-                    "\(place): TLS cannot begin both with the first byte and on request: write one ssl_ or tls_ mode for each "
-                        + "side")
+                faults.append(
+                    OptionError(
+                        "\(place): TLS cannot begin both with the first byte and on request: "
+                            + "write one ssl_ or tls_ mode for each side"))
             }
         }
+        return faults
     }
 
-    private func checkVersions(_ side: String, _ oldest: TLSVersion, _ newest: TLSVersion?) throws(OptionError) {
-        guard let newest, newest < oldest else { return }
-        throw OptionError(
-            "ssl_\(side)_max_proto_version \(newest.rawValue) is older than ssl_\(side)_min_proto_version "
-                + oldest.rawValue)
+    private func versionFault(_ side: String, _ oldest: TLSVersion, _ newest: TLSVersion?) -> [OptionError] {
+        guard let newest, newest < oldest else { return [] }
+        return [
+            OptionError(
+                "ssl_\(side)_max_proto_version \(newest.rawValue) is older than ssl_\(side)_min_proto_version "
+                    + oldest.rawValue)
+        ]
     }
 }

@@ -24,6 +24,12 @@ public struct Options: Sendable, Equatable {
     public var noLookup = false
     /// `--tcp_keepalive`.
     public var tcpKeepalive = false
+    /// `--proxy_networks`, whose connections begin with a header of the PROXY protocol.
+    public var proxyNetworks: [Network] = []
+    /// `--outgoing_proxy_protocol`; nil for no header.
+    var outgoingProxyProtocol: ProxyHeader.Version?
+    /// `--forward_client_address`.
+    public var forwardClientAddress = false
     /// `--authenticate_timeout`, seconds without a byte before login; 0 means none.
     public var authenticateTimeout = 1800
     /// `--timeout`, seconds without a byte after login; 0 means none.
@@ -68,6 +74,8 @@ public struct Options: Sendable, Equatable {
     public var okLine = "You are so in"
     /// `--server_resp_line`: pass on what the real server said instead.
     public var serverRespLine = false
+    /// `--server_capability`: an IMAP4 client hears the real server's capabilities together with its OK.
+    public var serverCapability = false
     /// `--login_disabled`.
     public var loginDisabled = false
     /// `--sasl_mechanisms`; empty means those of the original, which has PLAIN in ManageSieve alone.
@@ -144,6 +152,10 @@ public struct Options: Sendable, Equatable {
     public var threads = 0
     /// `--resolver_threads`, names resolved at the same time.
     public var resolverThreads = 4
+    /// `--control_socket`; nil means the default, nothing means none.
+    public var controlSocket: String?
+    /// `--metrics_address`; none means that no metrics are served.
+    public var metricsAddress: [ServerAddress] = []
     /// `--drain_timeout`, seconds that sessions from before a reload may go on; 0 means as long as they like.
     public var drainTimeout = 86_400
 
@@ -161,6 +173,8 @@ public struct Options: Sendable, Equatable {
     public var sslCaAcceptSelfSigned = false
     /// `--ssl_cert_file`.
     public var sslCertFile = "/etc/perdition/perdition.crt.pem"
+    /// `--ssl_cert_dir`; empty for none.
+    public var sslCertDir = ""
     /// `--ssl_cert_accept_self_signed`.
     public var sslCertAcceptSelfSigned = false
     /// `--ssl_cert_accept_expired`.

@@ -4,6 +4,8 @@ import Glibc
 enum Authenticator {
     /// The name of its file.
     static let name = "perdition-auth-pam"
+    /// The service of PAM it asks, a file in /etc/pam.d.
+    static let service = "perdition"
 
     /// Why there is none; a sentence that names the option and the remedy.
     struct Failure: Error, CustomStringConvertible {

@@ -1,4 +1,5 @@
 import CLinux
+import Control
 import Glibc
 import Logging
 import Lookup
@@ -10,6 +11,12 @@ import TLS
 protocol Visitor: AnyObject {
     /// Ends it now.
     func stop()
+    /// What the administrator may see of it; nil where it is over.
+    var entry: SessionEntry? { get }
+    /// Ends it, as the administrator wants, where it is of this user.
+    /// - Parameter names: the forms of the name, one of them as ``SessionEntry`` shows it.
+    /// - Returns: whether it was.
+    func kick(_ names: [String]) -> Bool
 }
 
 /// Everything that lives on one loop: its acceptors, its way to the popmap, its sessions.
@@ -17,20 +24,30 @@ final class Floor {
     private let loop: Loop
     private let services: Services
     private let router: Router
+    private let maps: [LookupMap]
     private let authentication: LocalAuthentication?
     private let tlsSessions: TLSSessions?
     private let memory: CapabilityMemory
+    /// Where what happens on this loop is counted.
+    let tally: Tally
+    /// Who answers `perditionctl`; on the first loop only.
+    var desk: ControlDesk?
+    /// Who serves metrics; on the first loop only.
+    var metrics: MetricsDesk?
     private var acceptors: [Acceptor] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var queue = Queue()
+    private let headerNotice: Notice
     private var stopping = false
     private var whenEmpty: (() -> Void)?
 
     /// A floor of a loop; called on the loop's thread.
-    init(_ loop: Loop, services: Services) {
+    init(_ loop: Loop, services: Services, tally: Tally = .unread()) {
         self.loop = loop
+        self.tally = tally
         self.services = services
         let options = services.options
+        headerNotice = Notice(services.log)
         memory = CapabilityMemory(loop.thread)
         tlsSessions = services.tls.outgoing.map { TLSSessions($0) }
         let deadline = UInt64(max(options.mapTimeout, 1)) &* 1000
@@ -39,9 +56,10 @@ final class Floor {
                 name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread),
                 memory: $0.memory, notice: $0.notice)
         }
+        self.maps = maps
         authentication = services.authSocket.map { LocalAuthentication(path: $0, on: loop.thread) }
         let count = UInt(max(options.outgoingServer.count, 1))
-        router = Router(options, maps: maps, turn: Int(UInt.random(in: 0..<count)))
+        router = Router(options, maps: maps, turn: Int(UInt.random(in: 0..<count)), tally: tally)
     }
 
     /// Opens the doors. What is set on the listening sockets holds for the connections (TCP_NODELAY, SO_KEEPALIVE).
@@ -63,6 +81,8 @@ final class Floor {
 
     /// Accepts no more than who waits now.
     func closeDoors() {
+        desk?.closeDoors()
+        metrics?.closeDoors()
         for acceptor in acceptors { acceptor.close(taking: Listening.backlog) }
         acceptors = []
     }
@@ -73,8 +93,10 @@ final class Floor {
         leaveIfEmpty()
     }
 
-    private func leaveIfEmpty() {
-        guard let whenEmpty, services.sessions.load(ordering: .relaxed) <= 0 else { return }
+    func leaveIfEmpty() {
+        guard let whenEmpty, services.sessions.load(ordering: .relaxed) <= 0,
+            services.errands.load(ordering: .relaxed) <= 0
+        else { return }
         self.whenEmpty = nil
         whenEmpty()
     }
@@ -96,7 +118,10 @@ final class Floor {
             }
             return turnAway(descriptor, settings, "Too many connections, mate")
         }
-        let origin = services.door.origin(of: peer)
+        tally.add(.connections)
+        // A balancer is not who is to be counted.
+        let isBalancer = !services.options.proxyNetworks.isEmpty && isInProxyNetworks(peer)
+        let origin = isBalancer ? nil : services.door.origin(of: peer)
         guard services.door.enter(origin, peer, now: loop.thread.now) else {
             return turnAway(descriptor, settings, "Too many connections from your address, mate")
         }
@@ -106,13 +131,56 @@ final class Floor {
         }
         loop.start { loop in
             guard let floor = loop.thread.tenant as? Floor else { return }
-            await floor.serve(descriptor, peer, origin, settings)
+            if isBalancer {
+                await floor.receive(descriptor, from: peer, settings)
+            } else {
+                await floor.serve(descriptor, peer, origin, settings)
+            }
         }
+    }
+
+    private func isInProxyNetworks(_ peer: SocketAddress) -> Bool {
+        services.options.proxyNetworks.contains { $0.contains(peer) }
+    }
+
+    /// Serves the client whose connection a balancer of `--proxy_networks` hands on.
+    private func receive(_ descriptor: Int32, from balancer: SocketAddress, _ settings: Settings) async {
+        guard !stopping, let channel = try? Channel(descriptor, on: loop.thread) else {
+            if stopping { close(descriptor) }
+            return leave(nil, waiting: true)
+        }
+        let arrival = Arrival(channel)
+        visitors[ObjectIdentifier(arrival)] = arrival
+        let header: ProxyHeader
+        do throws(Arrival.Failure) {
+            header = try await arrival.header()
+        } catch {
+            headerNotice.say(loop.thread.now) { more in
+                "Connection from \(balancer), which is in --proxy_networks, was closed: it began with "
+                    + "\(error.reason)\(more)"
+            }
+            visitors[ObjectIdentifier(arrival)] = nil
+            channel.close()
+            return leave(nil, waiting: true)
+        }
+        visitors[ObjectIdentifier(arrival)] = nil
+        let client = header.source ?? balancer
+        let origin = header.source.flatMap { services.door.origin(of: $0) }
+        guard services.door.enter(origin, client, now: loop.thread.now) else {
+            if !settings.options.sslMode.contains(.sslListen) {
+                let text = Farewell.bytes("Too many connections from your address, mate", settings.options.protocolName)
+                _ = text.withUnsafeBytes { channel.send($0, more: false) }
+            }
+            channel.close()
+            return leave(nil, waiting: true)
+        }
+        await serve(makeSession(channel, client, settings, destination: header.destination, origin: origin), origin)
     }
 
     /// A word to the one too many; one that fits in any socket's buffer.
     private func turnAway(_ descriptor: Int32, _ settings: Settings, _ text: StaticString) {
         services.sessions.subtract(1, ordering: .relaxed)
+        tally.add(.turnedAway)
         if !settings.options.sslMode.contains(.sslListen) {
             Farewell.bytes(text, settings.options.protocolName).withUnsafeBytes {
                 _ = linux_send(descriptor, $0.baseAddress, $0.count)
@@ -147,14 +215,16 @@ final class Floor {
     /// A session over an accepted connection.
     /// - Parameters:
     ///   - settings: those of the listener it came in by.
+    ///   - destination: the address the client connected to, where that is not the one of the connection.
     ///   - note: what follows the addresses in the Connect line.
     func makeSession(
-        _ channel: Channel, _ peer: SocketAddress, _ settings: Settings, origin: Origin? = nil, note: String = ""
+        _ channel: Channel, _ peer: SocketAddress, _ settings: Settings, destination: SocketAddress? = nil,
+        origin: Origin? = nil, note: String = ""
     ) -> Session {
         Session(
             channel, services: services, settings: settings, router: router, authentication: authentication,
-            tlsSessions: tlsSessions,
-            memory: memory, source: peer, origin: origin, note: note)
+            tlsSessions: tlsSessions, memory: memory, source: peer, destination: destination, origin: origin,
+            note: note, tally: tally)
     }
 
     private func serve(
@@ -164,19 +234,29 @@ final class Floor {
             if stopping { close(descriptor) }
             return leave(origin, waiting: true)
         }
-        let session = makeSession(channel, peer, settings, origin: origin)
+        await serve(makeSession(channel, peer, settings, origin: origin), origin)
+    }
+
+    private func serve(_ session: Session, _ origin: Origin?) async {
+        tally.add(.loggingIn)
         visitors[ObjectIdentifier(session)] = session
         queue.append(session)
         let relay = await session.run()
         queue.remove(session)
         visitors[ObjectIdentifier(session)] = nil
-        guard let relay else { return leave(origin, waiting: true) }
+        tally.subtract(.loggingIn)
+        guard let relay else {
+            tally.add(.abandoned)
+            return leave(origin, waiting: true)
+        }
+        tally.add(.relaying)
         services.door.logIn(origin)
         visitors[ObjectIdentifier(relay)] = relay
         // In two forms, as a session keeps one for hours.
         if let origin {
             relay.onEnd = { [unowned self, guest = session.guest] relay in
                 visitors[ObjectIdentifier(relay)] = nil
+                tally.subtract(.relaying)
                 services.door.leave(guest)
                 services.door.leave(origin, waiting: false, now: loop.thread.now)
                 leaveIfEmpty()
@@ -184,6 +264,7 @@ final class Floor {
         } else {
             relay.onEnd = { [unowned self] relay in
                 visitors[ObjectIdentifier(relay)] = nil
+                tally.subtract(.relaying)
                 leaveIfEmpty()
             }
         }
@@ -195,4 +276,34 @@ final class Floor {
         services.door.leave(origin, waiting: waiting, now: loop.thread.now)
         leaveIfEmpty()
     }
+
+    // MARK: What the administrator asks
+
+    /// What there is to see of every session; others have their turn meanwhile.
+    func entries() async -> [SessionEntry] {
+        var entries: [SessionEntry] = []
+        for (number, visitor) in Array(visitors.values).enumerated() {
+            if number % Self.glance == Self.glance - 1 { await Task.yield() }
+            if let entry = visitor.entry { entries.append(entry) }
+        }
+        return entries
+    }
+
+    /// Ends the sessions of a user.
+    /// - Returns: how many there were.
+    func kick(_ names: [String]) async -> Int {
+        var count = 0
+        for (number, visitor) in Array(visitors.values).enumerated() {
+            if number % Self.glance == Self.glance - 1 { await Task.yield() }
+            if visitor.kick(names) { count += 1 }
+        }
+        tally.add(.kicked, UInt64(count))
+        return count
+    }
+
+    /// Sessions that are looked at in a row.
+    private static let glance = 256
+
+    /// Where a user's login would go.
+    func trace(_ user: [UInt8]) async -> ControlAnswer { await Router.trace(user, services, maps: maps) }
 }

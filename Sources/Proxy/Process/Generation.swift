@@ -44,6 +44,20 @@ final class Generation {
     let watch: (read: Int32, write: Int32)?
     /// Where the worker says how far it is, in bytes of ``Worker/Report``.
     let reports: (read: Int32, write: Int32)
+    /// Where other workers ask this one for its part of an answer: its own end, and that of whoever asks.
+    let talk: (own: Int32, asking: Int32)?
+    /// Where the workers of before can be asked.
+    var elders: [Int32] = []
+    /// Where the master is asked through it.
+    var control: Int32?
+    /// Where it serves metrics.
+    var metrics: [Int32] = []
+    /// Where it counts; nil for nowhere.
+    var block: Int?
+    /// The worker the ledger knows of.
+    var noted: Int32?
+    /// What the worker has reported and nobody has asked about yet.
+    private var reported: Set<Worker.Report> = []
     /// Whether somebody still reads the program's standard error.
     var isFirst = false
     /// The worker.
@@ -67,6 +81,7 @@ final class Generation {
         self.errors = errors
         saved = nil
         reports = try Self.pipe()
+        talk = try Self.pair()
         watch = maps.contains { $0.attendant != nil } ? try Self.pipe() : nil
     }
 
@@ -75,6 +90,12 @@ final class Generation {
         var ends: [Int32] = [-1, -1]
         guard linux_pipe(&ends) == 0 else { throw .last }
         for end in ends { _ = linux_fcntl(end, F_SETFL, linux_fcntl(end, F_GETFL, 0) | O_NONBLOCK) }
+        return (ends[0], ends[1])
+    }
+
+    private static func pair() throws(Errno) -> (own: Int32, asking: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard linux_socketpair(&ends) == 0 else { throw .last }
         return (ends[0], ends[1])
     }
 
@@ -87,16 +108,26 @@ final class Generation {
         for end in pipes { Glibc.close(end) }
     }
 
-    private var pipes: [Int32] { [reports.read, reports.write] + (watch.map { [$0.read, $0.write] } ?? []) }
+    private var pipes: [Int32] {
+        [reports.read, reports.write] + (watch.map { [$0.read, $0.write] } ?? [])
+            + (talk.map { [$0.own, $0.asking] } ?? [])
+    }
 
     /// Whether the worker has reported this since it was asked last.
-    func has(_ report: Worker.Report) -> Bool { takeReports().contains(report.rawValue) }
+    func has(_ report: Worker.Report) -> Bool {
+        listen()
+        return reported.remove(report) != nil
+    }
 
-    /// What the worker has reported since it was asked last.
-    func takeReports() -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: 64) { room, count in
+    /// Takes what the worker reports.
+    /// - Returns: whether it was anything.
+    @discardableResult
+    func listen() -> Bool {
+        let bytes = [UInt8](unsafeUninitializedCapacity: 64) { room, count in
             count = max(0, read(reports.read, room.baseAddress, room.count))
         }
+        for case let new? in bytes.map({ Worker.Report(rawValue: $0) }) { reported.insert(new) }
+        return !bytes.isEmpty
     }
 
     private func makeWorker() -> Charge {
@@ -125,6 +156,11 @@ final class Generation {
         let brief = Worker.Brief(configuration, launch.tickets, pulse: launch.pulse)
         add(try? brief.packed.descriptor(), \.hasBrief, isOurs: false)
         add(worker.errors?.writing, \.hasErrors, isOurs: true)
+        let desk = Worker.Orders.Desk(
+            ledger: block.flatMap { _ in launch.ledger?.descriptor }, talk: talk?.own, listener: control,
+            elders: elders, metrics: metrics, block: block ?? 0)
+        orders.control = desk.orders
+        program.descriptors += desk.descriptors
         // The worker takes the pipe by itself, when nobody reads the other any more.
         program.standardError = isFirst ? STDERR_FILENO : nil
         program.environment =
@@ -141,6 +177,15 @@ final class Generation {
             let reading: Int32 = parcel.number("reports.read"), let writing: Int32 = parcel.number("reports.write")
         else { return nil }
         reports = (reading, writing)
+        if let own: Int32 = parcel.number("talk.own"), let asking: Int32 = parcel.number("talk.asking") {
+            talk = (own, asking)
+        } else {
+            talk = nil
+        }
+        block = parcel.number("block")
+        noted = parcel.number("noted")
+        control = parcel.number("control")
+        metrics = parcel.numbers("metrics")
         self.configuration = ConfigurationSnapshot(configuration)
         self.launch = launch
         saved = worker
@@ -190,6 +235,14 @@ final class Generation {
         if let number = attendants.firstIndex(where: { $0 === authenticator }) { parcel.add("authenticator", number) }
         parcel.add("reports.read", reports.read)
         parcel.add("reports.write", reports.write)
+        if let talk {
+            parcel.add("talk.own", talk.own)
+            parcel.add("talk.asking", talk.asking)
+        }
+        if let block { parcel.add("block", block) }
+        if let noted { parcel.add("noted", noted) }
+        if let control { parcel.add("control", control) }
+        for socket in metrics { parcel.add("metrics", socket) }
         if let watch {
             parcel.add("watch.read", watch.read)
             parcel.add("watch.write", watch.write)

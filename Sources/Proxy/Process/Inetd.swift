@@ -10,7 +10,7 @@ final class Inetd {
     private let services: Services
     private let loop: Loop
     private let sockets: [ServiceSocket]
-    private let providers: [Int32]
+    private let providers: OwnProviders
     private var status: Int32 = 0
     private var relay: Relay?
 
@@ -32,24 +32,11 @@ final class Inetd {
         let sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
         let log = sink.logger(level: LogSink.level(quiet: options.quiet, debug: options.debug))
         let tls = try TLSContexts(options)
-        var mapSockets: [String] = []
+        var providers = OwnProviders()
         var authPath: String?
         var sockets: [ServiceSocket] = []
-        var children: [Int32] = []
         for map in try MapList(options).entries {
-            switch try MapProvider.choose(map.library, directories: Master.providerDirectories(options)) {
-            case .running(let path): mapSockets.append(path)
-            case .program(let path):
-                // In a directory with the sticky bit, where it can be removed without root's rights.
-                let made = try ServiceSocket("popmap", in: "/tmp", owner: identity)
-                sockets.append(made)
-                children.append(
-                    try ChildProcess.start(
-                        made.start(
-                            ServiceSocket.provider(
-                                path, options, mapOptions: map.options, directory: directory, identity: identity))))
-                mapSockets.append(made.path)
-            }
+            try providers.add(map, options, directory: directory, identity: identity)
         }
         if let path = try Authenticator.find(options, directories: Master.providerDirectories(options)) {
             if let warning = Authenticator.warning(options, isRoot: identity != nil) { log.warning("\(warning)") }
@@ -60,13 +47,13 @@ final class Inetd {
             authPath = made.path
         }
         self.sockets = sockets
-        providers = children
+        self.providers = providers
         if let identity { try Privileges.drop(to: identity) }
         try Privileges.confine()
         loop = Loop(try LoopThread())
         services = Services(
             options: options, log: log, tls: tls, nodeName: Worker.nodeName(),
-            maps: MapService.all(options, sockets: mapSockets, watch: nil, log: log), authSocket: authPath)
+            maps: MapService.all(options, sockets: providers.sockets, watch: nil, log: log), authSocket: authPath)
         loop.thread.tenant = self
     }
 
@@ -76,8 +63,7 @@ final class Inetd {
             await inetd.converse(connection)
         }
         loop.thread.run()
-        for provider in providers { kill(provider, SIGTERM) }
-        for provider in providers { waitpid(provider, nil, 0) }
+        providers.end()
         for socket in sockets { socket.remove() }
         return status
     }

@@ -17,6 +17,8 @@ struct Launch {
     var passphrase: Passphrase?
     /// What clients' TLS sessions are sealed with.
     var tickets: TicketKeys
+    /// Where master and workers count; nil where there is no memory for it.
+    var ledger: Ledger?
     /// Sockets that a service manager holds as well.
     var inherited: [Int32] = []
     /// Milliseconds after which the service manager takes the program for stuck; nil where it does not look.
@@ -44,6 +46,8 @@ struct Launch {
         isDetached = parcel.text("detached") != nil
         passphrase = parcel.bytes("passphrase").flatMap { Passphrase($0) }
         tickets = parcel.bytes("tickets").flatMap { TicketKeys($0) } ?? TicketKeys()
+        let ledger: Int32? = parcel.number("ledger")
+        self.ledger = ledger.flatMap { Ledger(descriptor: $0) }
         inherited = parcel.numbers("inherited")
         watchdog = parcel.number("watchdog")
     }
@@ -57,6 +61,7 @@ struct Launch {
         if isDetached { parcel.add("detached", "yes") }
         passphrase?.withBytes { parcel.add("passphrase", Array($0)) }
         parcel.add("tickets", tickets.packed)
+        if let ledger { parcel.add("ledger", ledger.descriptor) }
         for socket in inherited { parcel.add("inherited", socket) }
         if let watchdog { parcel.add("watchdog", watchdog) }
         return parcel

@@ -14,6 +14,8 @@ enum Listening {
     /// Why an address cannot be listened on; a sentence that names the option.
     struct Failure: Error, Equatable, CustomStringConvertible {
         let description: String
+        /// The system's reason, where it is one.
+        var code: Errno?
     }
 
     /// Most sockets.
@@ -37,9 +39,8 @@ enum Listening {
     ) throws(Failure) -> Sockets {
         var doors = Doors(present)
         do throws(Failure) {
-            if !options.listen.isEmpty {
-                try open(options.listen, &doors)
-            } else if inherited.isEmpty || !options.bindAddress.isEmpty || options.listenPort != nil {
+            let asks = !options.listen.isEmpty || !options.bindAddress.isEmpty || options.listenPort != nil
+            if asks || inherited.isEmpty {
                 try open(options, &doors)
             } else {
                 for socket in inherited { try doors.keep(socket) }
@@ -91,24 +92,33 @@ enum Listening {
         }
     }
 
-    private static func open(_ listeners: [Listener], _ doors: inout Doors) throws(Failure) {
-        for (number, listener) in listeners.enumerated() {
-            doors.place = number
-            let option = "--listen \(listener)"
-            let port = listener.port ?? String(listener.protocolName.defaultPort)
-            guard let host = listener.host else {
-                try everywhere(port, option: option, &doors)
-                continue
+    /// What is to be listened on, as the options say it.
+    private struct Wish {
+        /// For error messages.
+        let option: String
+        /// Which of ``Options/perListener`` it is for.
+        let place: Int
+        /// Nil for every address.
+        let host: String?
+        let port: String
+    }
+
+    private static func wishes(_ options: Options) -> [Wish] {
+        if !options.listen.isEmpty {
+            return options.listen.enumerated().map { number, listener in
+                Wish(
+                    option: "--listen \(listener)", place: number, host: listener.host,
+                    port: listener.port ?? String(listener.protocolName.defaultPort))
             }
-            for address in try resolve(host, port, option: option) {
-                if let other = doors.taken.firstIndex(where: { SocketAddress.of($0, peer: false) == address }) {
-                    throw Failure(
-                        description:
-                            "\(option): \(address) belongs to --listen \(listeners[doors.places[other]]) already: "
-                            + "give each an address and port of its own")
-                }
-                try doors.take(address, option: option)
-            }
+        }
+        let port = options.listenPort ?? String(options.protocolName.defaultPort)
+        if options.bindAddress.isEmpty {
+            return [Wish(option: "--listen_port \(port)", place: 0, host: nil, port: port)]
+        }
+        return options.bindAddress.map { address in
+            Wish(
+                option: "--bind_address \(address)" + (address.port == nil ? ", --listen_port \(port)" : ""), place: 0,
+                host: address.host, port: address.port ?? port)
         }
     }
 
@@ -122,16 +132,26 @@ enum Listening {
     }
 
     private static func open(_ options: Options, _ doors: inout Doors) throws(Failure) {
-        let port = options.listenPort ?? String(options.protocolName.defaultPort)
-        guard !options.bindAddress.isEmpty else {
-            return try everywhere(port, option: "--listen_port \(port)", &doors)
-        }
-        for place in options.bindAddress {
-            let option = "--bind_address \(place)" + (place.port == nil ? ", --listen_port \(port)" : "")
-            for address in try resolve(place.host, place.port ?? port, option: option) {
-                try doors.take(address, option: option)
+        for wish in wishes(options) {
+            doors.place = wish.place
+            guard let host = wish.host else {
+                try everywhere(wish.port, option: wish.option, &doors)
+                continue
+            }
+            for address in try resolve(host, wish.port, option: wish.option) {
+                let other = doors.taken.firstIndex { SocketAddress.of($0, peer: false) == address }
+                if let other, !options.listen.isEmpty {
+                    throw clash(wish.option, address, options.listen[doors.places[other]])
+                }
+                try doors.take(address, option: wish.option)
             }
         }
+    }
+
+    private static func clash(_ option: String, _ address: SocketAddress, _ other: Listener) -> Failure {
+        Failure(
+            description:
+                "\(option): \(address) belongs to --listen \(other) already: give each an address and port of its own")
     }
 
     /// Whether a socket takes connections of IPv6 and IPv4.
@@ -143,14 +163,21 @@ enum Listening {
 
     /// All addresses: one socket for IPv6 and IPv4 where the system has both, else for IPv4.
     private static func everywhere(_ port: String, option: String, _ doors: inout Doors) throws(Failure) {
-        guard let number = try resolve("0.0.0.0", port, option: option).first?.port,
-            let six = SocketAddress(host: "::", port: number), let four = SocketAddress(host: "0.0.0.0", port: number)
-        else { throw Failure(description: "\(option): no such port") }
+        let (six, four) = try wildcards(port, option: option)
         do throws(Failure) {
             try doors.take(six, option: option)
         } catch {
             try doors.take(four, option: option)
         }
+    }
+
+    private static func wildcards(
+        _ port: String, option: String
+    ) throws(Failure) -> (six: SocketAddress, four: SocketAddress) {
+        guard let number = try resolve("0.0.0.0", port, option: option).first?.port,
+            let six = SocketAddress(host: "::", port: number), let four = SocketAddress(host: "0.0.0.0", port: number)
+        else { throw Failure(description: "\(option): no such port") }
+        return (six, four)
     }
 
     private static func resolve(_ host: String, _ port: String, option: String) throws(Failure) -> [SocketAddress] {
@@ -173,9 +200,18 @@ enum Listening {
         return addresses
     }
 
-    private static func listen(_ address: SocketAddress, option: String) throws(Failure) -> Int32 {
+    /// Opens one.
+    /// - Parameters:
+    ///   - option: which asks for it, for a message.
+    ///   - waits: whether clients may connect: without that nobody notices.
+    static func listen(
+        _ address: SocketAddress, option: String, waits: Bool = true
+    ) throws(Failure) -> Int32 {
         let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
-        guard descriptor >= 0 else { throw Failure(description: "\(option): \(Errno.last)") }
+        guard descriptor >= 0 else {
+            let error = Errno.last
+            throw Failure(description: "\(option): \(error)", code: error)
+        }
         var on: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, size)
@@ -183,13 +219,67 @@ enum Listening {
             var only: Int32 = address.host == "::" ? 0 : 1
             setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &only, size)
         }
-        guard address.withSocketAddress({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, backlog) == 0
+        guard address.withSocketAddress({ bind(descriptor, $0, $1) }) == 0,
+            !waits || Glibc.listen(descriptor, backlog) == 0
         else {
             let error = Errno.last
             close(descriptor)
-            throw Failure(description: "\(option): cannot listen on \(address): \(error)")
+            throw Failure(description: "\(option): cannot listen on \(address): \(error)", code: error)
         }
         return descriptor
+    }
+
+    // MARK: Trying
+
+    /// One address that was tried.
+    struct Trial {
+        /// As the option has it.
+        let option: String
+        /// Which of ``Options/perListener`` it is for.
+        let place: Int
+        /// Nil where there is none.
+        let address: SocketAddress?
+        /// Why it cannot be listened on; nil where it can.
+        let fault: Failure?
+    }
+
+    /// Tries every address the options ask for, without a moment in which a client could connect.
+    static func trials(_ options: Options) -> [Trial] {
+        var trials: [Trial] = []
+        for wish in wishes(options) {
+            do throws(Failure) {
+                guard let host = wish.host else {
+                    let (six, four) = try wildcards(wish.port, option: wish.option)
+                    let trial = trial(of: six, wish)
+                    // Without IPv6 that of IPv4 is all there is.
+                    let isForGood = trial.fault == nil || trial.fault?.code == Errno(EADDRINUSE)
+                    trials.append(isForGood ? trial : self.trial(of: four, wish))
+                    continue
+                }
+                for address in try resolve(host, wish.port, option: wish.option) {
+                    let other = trials.first { $0.address == address && $0.place != wish.place }
+                    if let other {
+                        let fault = clash(wish.option, address, options.listen[other.place])
+                        trials.append(Trial(option: wish.option, place: wish.place, address: address, fault: fault))
+                    } else {
+                        trials.append(trial(of: address, wish))
+                    }
+                }
+            } catch {
+                trials.append(Trial(option: wish.option, place: wish.place, address: nil, fault: error))
+            }
+        }
+        return trials
+    }
+
+    private static func trial(of address: SocketAddress, _ wish: Wish) -> Trial {
+        var fault: Failure?
+        do throws(Failure) {
+            close(try listen(address, option: wish.option, waits: false))
+        } catch {
+            fault = error
+        }
+        return Trial(option: wish.option, place: wish.place, address: address, fault: fault)
     }
 
     /// A Unix socket that lookups arrive on, made by the master so that they wait there while a provider restarts.

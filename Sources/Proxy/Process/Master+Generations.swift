@@ -10,6 +10,8 @@ extension Master {
         let plan: Plan
         let log: LogSink
         let pidFile: PidFile?
+        let control: ControlSocket?
+        let metrics: [Int32]
         /// When it is given up.
         let deadline: UInt64
         /// Whether the program is another one than before.
@@ -85,15 +87,31 @@ extension Master {
                 try Listening.open(plan.options, keeping: current.listeners, inherited: launch.inherited)
             }
             var pidFile: PidFile?
-            if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
+            let control = try Self.wrap { () throws(Listening.Failure) in
+                try ControlSocket.open(plan.options, keeping: self.control)
+            }
+            var metrics: [Int32] = []
             do throws(Failure) {
+                metrics = try Self.wrap { () throws(Listening.Failure) in
+                    try MetricsSocket.open(plan.options, keeping: self.metrics)
+                }
+                if plan.options.pidFilePath != self.pidFile?.path { pidFile = try Self.writePidFile(plan, log) }
                 let generation = try Self.makeGeneration(plan, launch, listeners, among: &attendants)
+                generation.control = control?.listener
+                generation.metrics = metrics
+                generation.block = launch.ledger.flatMap { _ in
+                    Ledger.freeBlock(besides: generations.compactMap(\.block))
+                }
+                generation.elders = generations.compactMap(\.talk?.asking)
                 let now = LoopThread.clock()
                 candidate = Candidate(
-                    generation: generation, plan: plan, log: sink, pidFile: pidFile,
+                    generation: generation, plan: plan, log: sink, pidFile: pidFile, control: control,
+                    metrics: metrics,
                     deadline: now + Self.startPatience, note: note)
                 if let fault = generation.worker.startIfDue(now: now) { abandonCandidate(fault) }
             } catch {
+                if control?.path != self.control?.path { control?.remove() }
+                for socket in metrics where !self.metrics.contains(socket) { close(socket) }
                 pidFile?.remove()
                 throw error
             }
@@ -129,6 +147,12 @@ extension Master {
             pidFile?.remove()
             pidFile = candidate.pidFile
         }
+        if candidate.control?.path != control?.path { control?.remove() }
+        control = candidate.control
+        for socket in metrics where !candidate.metrics.contains(socket) { close(socket) }
+        metrics = candidate.metrics
+        launch.ledger?[.configured] = UInt64(clamping: time(nil))
+        launch.ledger?[.reloads] += 1
         for note in candidate.plan.notes { log.notice("\(note)") }
         var line = "Reloaded\(candidate.note): "
         line += changes.isEmpty ? "no option has changed" : "changed \(changes.joined(separator: ", "))"
@@ -142,6 +166,7 @@ extension Master {
         } else {
             old.close()
             log.notice("\(line)")
+            launch.ledger?.post(line, isGood: true)
             sayReady(state)
         }
         if options.debug { for line in options.dumpLines { log.debug("\(line)") } }
@@ -155,6 +180,7 @@ extension Master {
         guard isOver || announcement.old.has(.closed) || LoopThread.clock() >= announcement.deadline else { return }
         self.announcement = nil
         log.notice("\(announcement.line)")
+        launch.ledger?.post(announcement.line, isGood: true)
         sayReady(state)
     }
 
@@ -167,6 +193,8 @@ extension Master {
         generation.worker.signal(SIGKILL)
         for listener in generation.listeners where !current.listeners.contains(listener) { close(listener) }
         generation.close()
+        if candidate.control?.path != control?.path { candidate.control?.remove() }
+        for socket in candidate.metrics where !metrics.contains(socket) { close(socket) }
         candidate.pidFile?.remove()
         sweep()
         if ending == nil { refuse(reason) }
@@ -175,6 +203,8 @@ extension Master {
     /// Says that nothing comes of a reload.
     func refuse(_ reason: String) {
         log.error("Reload refused, all goes on as before: \(reason)")
+        launch.ledger?[.refusals] += 1
+        launch.ledger?.post(reason, isGood: false)
         sayReady("\(state); reload refused: \(reason)")
     }
 
@@ -183,7 +213,7 @@ extension Master {
     /// When something is to be done about those that should be gone.
     var overdueTimes: [UInt64] {
         let patience = Self.endPatience
-        return leaving.compactMap { generation in
+        return departing.compactMap { generation in
             if let ending = generation.endingSince { return ending + patience }
             return drainEnd(generation)
         } + attendants.compactMap { $0.endingSince.map { $0 + patience } }
@@ -197,7 +227,7 @@ extension Master {
 
     /// Ends those that have had their time.
     func endOverdue(now: UInt64) {
-        for generation in leaving {
+        for generation in departing {
             if let ending = generation.endingSince {
                 guard now >= ending + Self.endPatience else { continue }
                 generation.worker.signal(SIGKILL)
@@ -221,6 +251,8 @@ extension Master {
     func left(_ generation: Generation, _ pid: pid_t, _ status: Int32) {
         if announcement?.old === generation { announce(isOver: true) }
         generation.worker.left()
+        if let block = generation.block { launch.ledger?.clear(block) }
+        for other in generations { other.elders.removeAll { $0 == generation.talk?.asking } }
         generation.close()
         leaving.removeAll { $0 === generation }
         if status == 0 {

@@ -48,6 +48,7 @@ extension Master {
     func beginReload() {
         guard candidate == nil, rehearsal == nil, announcement == nil else { return }
         isReloadDue = false
+        guard drainingSince == nil else { return refuse("the program ends with its last session") }
         Notification.send(.reloading, .status("Reloading"))
         do {
             let file = try packed.descriptor()
@@ -125,6 +126,14 @@ extension Master {
         master.leaving = parcel.parcels("leaving").compactMap { Generation($0, launch, attendants: attendants) }
         master.pidFile = parcel.text("pidfile").map { PidFile(ownAt: $0) }
         master.isReloadDue = parcel.text("again") != nil
+        master.current.elders = master.leaving.compactMap(\.talk?.asking)
+        if let path = parcel.text("control"), let listener: Int32 = parcel.number("control.listener") {
+            master.control = ControlSocket(path: path, listener: listener)
+        }
+        master.metrics = parcel.numbers("metrics")
+        for entry in parcel.parcels("restarts") {
+            if let name = entry.text("name") { master.restarts[name] = entry.number("count") }
+        }
         for descriptor in master.descriptors { _ = linux_fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         // Signals of children that ended meanwhile are still to come, but for those of one that hid the other.
         master.reap()
@@ -171,6 +180,17 @@ extension Master {
         parcel.add("current", current.packed(attendants: attendants))
         for generation in leaving { parcel.add("leaving", generation.packed(attendants: attendants)) }
         if let pidFile { parcel.add("pidfile", pidFile.path) }
+        if let control {
+            parcel.add("control", control.path)
+            parcel.add("control.listener", control.listener)
+        }
+        for socket in metrics { parcel.add("metrics", socket) }
+        for (name, count) in restarts {
+            var entry = Parcel()
+            entry.add("name", name)
+            entry.add("count", count)
+            parcel.add("restarts", entry)
+        }
         if isReloadDue { parcel.add("again", "yes") }
         return parcel
     }
@@ -178,5 +198,6 @@ extension Master {
     /// Descriptors that are to live on.
     private var descriptors: [Int32] {
         current.descriptors + leaving.flatMap(\.descriptors) + attendants.flatMap(\.descriptors)
+            + metrics + [control?.listener, launch.ledger?.descriptor].compactMap(\.self)
     }
 }

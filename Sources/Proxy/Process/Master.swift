@@ -35,6 +35,14 @@ final class Master {
     /// Whether a reload was asked for that has not begun.
     var isReloadDue = false
     var pidFile: PidFile?
+    /// Where `perditionctl` asks.
+    var control: ControlSocket?
+    /// Where metrics are served.
+    var metrics: [Int32] = []
+    /// How often each of the attendants was started again.
+    var restarts: [String: UInt64] = [:]
+    /// When nobody was accepted any more, as the program is to end with its last session; nil while it goes on.
+    var drainingSince: UInt64?
     /// The signal that ends the program; nil until there is one.
     var ending: Int32?
     /// When the service manager's watchdog was fed last.
@@ -124,7 +132,19 @@ final class Master {
         for note in plan.notes { log.notice("\(note)") }
         if let warning = Authenticator.warning(options, isRoot: plan.identity != nil) { log.warning("\(warning)") }
         let signals = try wrap { () throws(SignalFailure) in try watchSignals() }
-        let pidFile = try writePidFile(plan, log)
+        let control = try wrap { () throws(Listening.Failure) in try ControlSocket.open(options, keeping: nil) }
+        let pidFile: PidFile?
+        let metrics: [Int32]
+        do throws(Failure) {
+            metrics = try wrap { () throws(Listening.Failure) in try MetricsSocket.open(options, keeping: []) }
+            pidFile = try writePidFile(plan, log)
+        } catch {
+            control?.remove()
+            throw error
+        }
+        var launch = launch
+        launch.ledger = Ledger()
+        launch.ledger?[.started] = UInt64(clamping: time(nil))
         if !options.staysInForeground || options.debug {
             log.info("Starting perdition version=\(Version.text) protocol=\(options.protocolNames)")
         }
@@ -132,15 +152,22 @@ final class Master {
         var attendants: [Attendant] = []
         do throws(Failure) {
             let generation = try makeGeneration(plan, launch, listeners, among: &attendants)
+            generation.control = control?.listener
+            generation.metrics = metrics
+            generation.block = launch.ledger.map { _ in 0 }
             try startFirst(generation, options)
             // Providers start after the terminal is let go of: what they say at their start belongs into the log.
             ready()
             let master = Master(
                 launch, options, identity: plan.identity, sink: sink, current: generation, attendants: attendants)
             master.pidFile = pidFile
+            master.control = control
+            master.metrics = metrics
+            launch.ledger?[.configured] = UInt64(clamping: time(nil))
             master.sayReady(master.state)
             return master.serve(signals)
         } catch {
+            control?.remove()
             pidFile?.remove()
             for attendant in attendants { attendant.socket.remove() }
             throw error
@@ -194,31 +221,34 @@ final class Master {
     /// - Returns: the exit status.
     func serve(_ signals: SignalDescriptor) -> Int32 {
         defer {
+            control?.remove()
             pidFile?.remove()
             for attendant in attendants { attendant.socket.remove() }
         }
         lastFed = LoopThread.clock()
-        while ending == nil {
+        while ending == nil, !isDrained {
             let now = LoopThread.clock()
             for charge in attendants.filter({ $0.endingSince == nil }).map(\.charge) + [current.worker] {
                 if let fault = charge.startIfDue(now: now) { log.error("\(fault)") }
             }
+            keepBooks()
             if isReloadDue { beginReload() }
             wait(signals)
             while let signal = signals.next() { handle(signal) }
             listen()
             lookAtCandidate()
+            fulfilWishes()
             announce()
             endOverdue(now: LoopThread.clock())
             lookAfterWatchdog(now: LoopThread.clock())
         }
-        Notification.send(.stopping, .status("Ending on signal \(ending ?? 0)"))
+        Notification.send(.stopping, .status(ending.map { "Ending on signal \($0)" } ?? "The last session has ended"))
         endAll(signals)
-        log.info("Exiting on signal \(ending ?? 0)")
+        log.info(ending.map { "Exiting on signal \($0)" } ?? "Exiting: the last session has ended")
         return 0
     }
 
-    private var generations: [Generation] { [current] + (candidate.map { [$0.generation] } ?? []) + leaving }
+    var generations: [Generation] { [current] + (candidate.map { [$0.generation] } ?? []) + leaving }
 
     private var charges: [Charge] { generations.map(\.worker) + attendants.map(\.charge) }
 
@@ -236,9 +266,9 @@ final class Master {
         if nextReport > now {
             times.append(nextReport)
         } else {
-            readers += generations.compactMap(\.watch?.read) + charges.compactMap(\.errors?.reading)
+            readers += generations.map(\.reports.read) + generations.compactMap(\.watch?.read)
+            readers += charges.compactMap(\.errors?.reading)
             if let rehearsal { readers.append(rehearsal.output) }
-            if launch.watchdog != nil { readers.append(current.reports.read) }
         }
         var waits = readers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         _ = poll(&waits, nfds_t(waits.count), times.min().map { Int32(clamping: $0 > now ? $0 - now : 0) } ?? -1)
@@ -248,7 +278,7 @@ final class Master {
     private func listen() {
         let now = LoopThread.clock()
         guard now >= nextReport else { return }
-        var hasHeard = false
+        var hasHeard = generations.reduce(false) { $1.listen() || $0 }
         for charge in charges {
             if charge.errors?.take(from: charge.name, log: log, now: now) == true { hasHeard = true }
         }
@@ -260,11 +290,7 @@ final class Master {
                 replaceStuck(report, of: generation, now: now)
             }
         }
-        if launch.watchdog != nil {
-            let reports = current.takeReports()
-            if !reports.isEmpty { hasHeard = true }
-            if reports.contains(Worker.Report.alive.rawValue) { feedWatchdog(now: now) }
-        }
+        if launch.watchdog != nil, current.has(.alive) { feedWatchdog(now: now) }
         if hasHeard { nextReport = now + Self.reportInterval }
     }
 
@@ -279,7 +305,7 @@ final class Master {
         }
     }
 
-    private func handle(_ signal: Int32) {
+    func handle(_ signal: Int32) {
         switch signal {
         case SIGTERM, SIGINT, SIGQUIT: ending = signal
         case SIGHUP:
@@ -326,7 +352,15 @@ final class Master {
         } else if let attendant = attendants.first(where: { $0.charge.pid == pid && $0.endingSince != nil }) {
             attendant.charge.left()
             sweep()
+        } else if drainingSince != nil, current.worker.pid == pid {
+            current.worker.left()
+            if status != 0 { log.error("Worker \(pid), whose sessions were waited for, \(Charge.end(status))") }
         } else if let charge = charges.first(where: { $0.pid == pid }) {
+            if current.worker.pid == pid {
+                launch.ledger?[.workerCrashes] += 1
+            } else {
+                restarts[charge.name, default: 0] += 1
+            }
             let line = charge.ended(status: status, now: now)
             if ending == nil { log.error("\(line)") }
         }

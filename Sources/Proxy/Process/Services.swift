@@ -18,6 +18,8 @@ final class Services: Sendable {
     let resolver: Resolver
     /// How many sessions are open, on all loops.
     let sessions = Atomic<Int>(0)
+    /// Requests of `perditionctl` that are being answered: the worker stays for them.
+    let errands = Atomic<Int>(0)
     /// The name of this machine (`uname(2)`), for `--no_bind_banner`.
     let nodeName: String
     /// The maps, in the order they are asked; none for no lookups.

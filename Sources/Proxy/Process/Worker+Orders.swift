@@ -11,6 +11,10 @@ extension Worker {
         case closed = 2
         /// Every loop of it has gone round since it said so last.
         case alive = 3
+        /// Somebody asks for a reload.
+        case reload = 4
+        /// Somebody asks for an end with the last session.
+        case drain = 5
     }
 
     /// For the allocator (tunables of the GNU C library). Its caches are made for seven objects of a size; a loop frees
@@ -35,6 +39,8 @@ extension Worker {
         var detached = false
         /// Whether the program is only just starting, and somebody reads its standard error.
         var isFirst = false
+        /// What is for `perditionctl`.
+        var control = Control()
         /// The Unix sockets of the maps, in the order of `--map_library`; no path has a line end in it.
         var mapSockets: [String] = []
         /// The Unix socket of the helper of `--authenticate_in`, a path without blanks; nil for none.
@@ -49,7 +55,8 @@ extension Worker {
             let flags = flags.map { $0 ? "1" : "0" }.joined()
             let maps = mapSockets.joined(separator: "\n")
             let places = places.map { String($0) }.joined(separator: ",")
-            let orders = "\(Worker.roleVariable)=\(places) \(flags) \(authSocket ?? "") \(maps)"
+            let words = "\(places) \(flags) \(control.text) \(authSocket ?? "") \(maps)"
+            let orders = "\(Worker.roleVariable)=\(words)"
             return getenv("GLIBC_TUNABLES") == nil ? [orders, Worker.allocator] : [orders]
         }
 
@@ -59,8 +66,8 @@ extension Worker {
 
         /// Reads what `environment` wrote; nil where it is not that.
         init?(_ text: String) {
-            let parts = text.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
-            guard parts.count == 4 else { return nil }
+            let parts = text.split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
+            guard parts.count == 5 else { return nil }
             let words = parts[0].isEmpty ? [] : parts[0].split(separator: ",", omittingEmptySubsequences: false)
             places = words.compactMap { UInt16($0).map { Int($0) } }
             guard places.count == words.count, places.count <= Listening.limit else { return nil }
@@ -73,8 +80,10 @@ extension Worker {
             hasErrors = flags[4]
             detached = flags[5]
             isFirst = flags[6]
-            authSocket = parts[2].isEmpty ? nil : String(parts[2])
-            mapSockets = parts[3].split(separator: "\n").map(String.init)
+            guard let control = Control(parts[2]) else { return nil }
+            self.control = control
+            authSocket = parts[3].isEmpty ? nil : String(parts[3])
+            mapSockets = parts[4].split(separator: "\n").map(String.init)
         }
 
         /// The listening sockets.
@@ -89,6 +98,9 @@ extension Worker {
         var brief: Int32? { descriptor(3) }
         /// The descriptor that takes what would go to standard error.
         var errors: Int32? { descriptor(4) }
+
+        /// What is for `perditionctl`, with the numbers of its descriptors: behind those that flags speak of.
+        var desk: Desk { control.desk(from: 3 + Int32(places.count) + Int32(flags.prefix(5).count { $0 })) }
 
         /// One of those behind the sockets, where it is there.
         private func descriptor(_ flag: Int) -> Int32? {

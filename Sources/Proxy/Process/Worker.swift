@@ -21,6 +21,8 @@ final class Worker {
     private let listeners: [Int32]
     /// Which of the options' listeners each of them belongs to.
     private let places: [Int]
+    private let desk: Orders.Desk
+    private let ledger: Ledger?
     /// Where the master hears of us.
     private let reports: Int32?
     /// Milliseconds between two reports that we are alive.
@@ -69,6 +71,8 @@ final class Worker {
         listeners = orders.sockets
         places = orders.places
         reports = orders.report
+        desk = orders.desk
+        ledger = orders.desk.ledger.flatMap { Ledger(descriptor: $0) }
         pulse = brief.pulse
         do {
             signals = try SignalDescriptor([
@@ -116,13 +120,23 @@ final class Worker {
         let services = services
         let doors = zip(listeners, places.map { services.listeners[min($0, services.listeners.count - 1)] })
             .map { (socket: $0, settings: $1) }
+        let (loops, desk, ledger, reports) = (loops, desk, ledger, reports)
+        ledger?.set(rows: loops.count, of: desk.block)
         for loop in loops {
             loop.start { loop in
                 LogSink.batchOnThisThread()
                 loop.thread.beforeSleep = { LogSink.flush() }
-                let floor = Floor(loop, services: services)
+                let number = loop.thread.number
+                let floor = Floor(
+                    loop, services: services,
+                    tally: ledger?.tally(block: desk.block, row: number) ?? .unread())
                 loop.thread.tenant = floor
                 floor.accept(from: doors)
+                guard number == 0 else { return }
+                floor.desk = ControlDesk(loop, loops, services, desk, ledger: ledger, reports: reports)
+                floor.desk?.open()
+                guard let ledger, !desk.metrics.isEmpty else { return }
+                floor.metrics = MetricsDesk(loop, services, ledger, listeners: desk.metrics)
             }
         }
         watchSignals()
@@ -191,7 +205,7 @@ final class Worker {
         }
     }
 
-    private static func report(_ report: Report, to descriptor: Int32?) {
+    static func report(_ report: Report, to descriptor: Int32?) {
         guard let descriptor else { return }
         var byte = report.rawValue
         _ = write(descriptor, &byte, 1)

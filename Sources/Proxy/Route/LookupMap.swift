@@ -72,3 +72,23 @@ struct LookupMap {
 
     private func labelled(_ reason: String) -> String { name.map { "\($0): \(reason)" } ?? reason }
 }
+
+extension LookupMap.Reply {
+    /// Whether it is what the map said before, as it cannot be asked now.
+    var isOld: Bool {
+        switch self {
+        case .found(_, let isOld), .absent(let isOld, _): isOld
+        case .unavailable: false
+        }
+    }
+
+    /// As what a lookup counts that the map was asked for.
+    var counter: Tally.Counter {
+        switch self {
+        case .found(_, isOld: false): .found
+        case .absent(isOld: false, _): .absent
+        case .found, .absent: .stale
+        case .unavailable: .unavailable
+        }
+    }
+}

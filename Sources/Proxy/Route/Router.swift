@@ -21,13 +21,19 @@ final class Router {
     private let followers: [[ServerAddress]]
     /// Which of `--outgoing_server` comes next.
     private var turn: Int
+    private let tally: Tally
+    /// Where maps and their answers are written down; nil for nowhere.
+    private let trace: RouteTrace?
 
     /// A router of one loop.
     /// - Parameters:
     ///   - maps: those of `--map_library`, in their order.
+    ///   - trace: where maps and their answers are written down; nil for nowhere.
     ///   - turn: at which of `--outgoing_server` to begin.
-    init(_ options: Options, maps: [LookupMap], turn: Int) {
+    init(_ options: Options, maps: [LookupMap], turn: Int, tally: Tally = .unread(), trace: RouteTrace? = nil) {
         self.options = options
+        self.trace = trace
+        self.tally = tally
         self.maps = maps
         self.turn = turn
         let servers = options.outgoingServer
@@ -77,9 +83,13 @@ final class Router {
                 let reply: LookupMap.Reply
                 if let known = map.known(key) {
                     reply = known
+                    tally.add(reply.isOld ? .stale : .fresh)
+                    trace?.add(map, key, reply, isKnown: true)
                 } else {
                     let epoch = map.memory?.epoch ?? 0
                     reply = map.reply(to: key, await map.client.lookUp(key), epoch: epoch)
+                    tally.add(reply.counter)
+                    trace?.add(map, key, reply, isKnown: false)
                 }
                 switch reply {
                 case .found(let value, let old):

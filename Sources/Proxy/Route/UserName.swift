@@ -1,3 +1,5 @@
+import Loop
+
 /// The forms of a user's name: what is looked up, what is checked here, what the real server gets.
 struct UserName: Sendable {
     private let stripped: Stages
@@ -45,6 +47,14 @@ struct UserName: Sendable {
 }
 
 extension UserName {
+    /// What `--add_domain` appends for those who have connected to an address; nil where there is nothing to append.
+    static func domain(_ options: Options, of address: SocketAddress, _ resolver: Resolver) async -> [UInt8]? {
+        guard !options.addDomain.isEmpty else { return nil }
+        if let explicit = options.explicitDomain { return Array(explicit.utf8) }
+        guard !options.noLookup, let name = await resolver.knownName(of: address) else { return nil }
+        return domain(of: name, depth: options.addDomainDepth)
+    }
+
     /// A host's name without its first `depth` labels; nil where nothing is left.
     static func domain(of host: String, depth: Int) -> [UInt8]? {
         let labels = host.split(separator: ".").dropFirst(depth)

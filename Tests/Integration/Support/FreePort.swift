@@ -31,7 +31,7 @@ enum FreePort {
 
     /// All of a table. It comes a page at a time, of which FileManager takes the first for the whole; and it may have tens
     /// of thousands of rows for connections that have just ended, so it is not taken apart.
-    private static func rows(of table: String) -> Data {
+    static func rows(of table: String) -> Data {
         var all = Data()
         let file = open(table, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return all }

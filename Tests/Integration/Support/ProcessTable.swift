@@ -11,6 +11,16 @@ struct ProcessEntry: Hashable {
     /// Clock ticks after boot; with the number it names a process for good.
     let started: UInt64
 
+    /// Number and start name a process for good; what it does at the moment is no part of who it is.
+    static func == (one: ProcessEntry, other: ProcessEntry) -> Bool {
+        one.pid == other.pid && one.started == other.started
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(pid)
+        hasher.combine(started)
+    }
+
     /// Whether this very process still runs.
     var isAlive: Bool {
         guard let now = ProcessTable.entry(pid) else { return false }

@@ -11,6 +11,8 @@ enum Programs {
     static let authPAM = path("perdition-auth-pam", override: "PERDITION_AUTH_PAM")
     static let gdbmProvider = path("perdition-map-gdbm", override: "PERDITION_MAP_GDBM")
 
+    static let perditionctl = path("perditionctl", override: "PERDITION_CTL")
+
     /// What goes behind --map_library for GDBM.
     static let mapLibrary = environment["PERDITION_MAP_LIBRARY"] ?? "gdbm"
 

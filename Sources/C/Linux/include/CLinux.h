@@ -69,6 +69,11 @@ int linux_fork(void);
 
 /* memfd_create(2) is declared under _GNU_SOURCE only: a nameless file in memory, close-on-exec. */
 int linux_memory_file(const char *name);
+/* The same of a fixed size that nobody can change any more (fcntl F_ADD_SEALS): whoever maps it cannot be made to touch
+ * memory that is not there. Zero throughout, and without memory where nothing is written. */
+int linux_sealed_file(const char *name, size_t size);
+/* mmap(2) returns a pointer that is -1 where it fails, and its flags are macros: shared, to read and write; NULL. */
+void *linux_map_shared(int fd, size_t size);
 
 /* sys/pidfd.h is not in the Glibc module; readable when the process has ended. */
 int linux_pidfd(int pid);

@@ -6,6 +6,7 @@ final class IMAP4Client: MailClient {
     private let front: Front
     /// The tag of the LOGIN that is being worked on.
     private var tag: [UInt8] = []
+    private(set) var hops = ClientFacts.mostHops
 
     /// A dialogue over the front's stream.
     init(_ front: Front) {
@@ -67,7 +68,11 @@ final class IMAP4Client: MailClient {
         if front.options.serverRespLine {
             reply += tagged(login.answer)
         } else {
-            reply += tagged(Array("OK \(front.options.okLine)".utf8))
+            var answer = Array("OK \(front.options.okLine)".utf8)
+            if front.options.serverCapability {
+                answer.insert(contentsOf: IMAP4Response.capabilityCode(of: login.answer), at: 3)
+            }
+            reply += tagged(answer)
         }
         try await front.send(reply)
     }
@@ -94,6 +99,8 @@ final class IMAP4Client: MailClient {
             guard let rest = command.rest, rest.first == UInt8(ascii: "(") || ASCII.equal(rest, "NIL") else {
                 return try await bad("Mate, try ID NIL")
             }
+            // A proxy ahead of us counts; nobody gets more than anybody has.
+            if let hops = ClientFacts.hops(in: rest) { self.hops = min(hops, ClientFacts.mostHops) }
             try await front.send("* ID (\"name\" \"perdition\")\r\n\(tag.text) OK ID")
         default: try await bad("Unrecognised command, mate")
         }

@@ -41,6 +41,16 @@ enum IMAP4Response: Equatable {
         return words(inside[(inside.startIndex + 11)..<close])
     }
 
+    /// `[CAPABILITY …]` and a blank, as they stand at the beginning of a status response's text; nothing where they do not.
+    static func capabilityCode(of response: [UInt8]) -> ArraySlice<UInt8> {
+        guard code(of: response).map({ ASCII.equal($0, "CAPABILITY") }) ?? false,
+            let blank = response.firstIndex(of: UInt8(ascii: " ")),
+            let end = response.firstIndex(of: UInt8(ascii: "]")),
+            end > blank
+        else { return [] }
+        return response[(blank + 1)...end] + [UInt8(ascii: " ")]
+    }
+
     /// The response code of a status response's text, in upper case and without brackets and arguments.
     static func code(of response: [UInt8]) -> [UInt8]? {
         guard let blank = response.firstIndex(of: UInt8(ascii: " ")), response.count > blank + 1,

@@ -26,6 +26,24 @@ final class IMAP4Server: MailServer {
         capabilities = IMAP4Response.capabilities(in: text)
         try await negotiateTLS()
         try await recallCapabilities()
+        if let client = back.client { try await identify(client) }
+    }
+
+    /// Says who the client is (RFC 2971). A server that does not believe us, or does not care, says OK as well.
+    private func identify(_ client: ClientFacts) async throws(ServerError) {
+        if capabilities == nil { try await askCapabilities() }
+        guard has("ID") else { return }
+        let tag = nextTag()
+        try await back.send(tag + Array(" ID \(client.identification)\r\n".utf8), doing: "sending ID")
+        for _ in 0..<Self.untaggedLines {
+            let line = try await back.line(doing: "waiting for the answer to ID")
+            switch IMAP4Response(line, tag: tag) {
+            case .untagged: continue
+            case .completed, .refused: return
+            case .continuation, .garbage: throw .broken("answered ID with \"\(Printable.text(line))\"")
+            }
+        }
+        throw .broken("sent more than \(Self.untaggedLines) lines before the answer to ID")
     }
 
     /// A server that does not say in its greeting what it can do is asked once in a while: it may say LOGINDISABLED, and a
@@ -70,6 +88,8 @@ final class IMAP4Server: MailServer {
             }
         }
     }
+
+    func listCapabilities() async throws(ServerError) { try await askCapabilities() }
 
     func quit() async {
         await back.farewell("\(nextTag().text) LOGOUT\r\n")

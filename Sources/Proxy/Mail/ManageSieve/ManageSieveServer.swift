@@ -7,6 +7,8 @@ final class ManageSieveServer: MailServer {
     /// The mechanisms of the SASL capability, in upper case.
     private var mechanisms: [[UInt8]] = []
     private var offersTLS = false
+    /// Whether it takes the client's address from us.
+    private var takesClient = false
 
     /// A dialogue over the back's stream.
     init(_ back: Back) {
@@ -16,6 +18,16 @@ final class ManageSieveServer: MailServer {
     func open() async throws(ServerError) {
         let greeting = try await readCapabilities("reading the greeting")
         try back.checkLoop(greeting.text)
+        try await negotiateTLS()
+        guard let client = back.client, takesClient else { return }
+        try await back.send(Array("\(client.command)\r\n".utf8), doing: "sending XCLIENT")
+        let answer = try await read("waiting for the answer to XCLIENT")
+        guard answer.kind == .ok else {
+            throw .broken("answered XCLIENT with \"\(Printable.text(answer.raw))\"")
+        }
+    }
+
+    private func negotiateTLS() async throws(ServerError) {
         guard back.wantsStartTLS else { return }
         guard offersTLS else { return try back.startTLSMissing(.tlsMissing) }
         try await back.send(Array("STARTTLS\r\n".utf8), doing: "sending STARTTLS")
@@ -49,6 +61,11 @@ final class ManageSieveServer: MailServer {
         }
     }
 
+    func listCapabilities() async throws(ServerError) {
+        try await back.send(Array("CAPABILITY\r\n".utf8), doing: "sending CAPABILITY")
+        _ = try await readCapabilities("reading the capabilities")
+    }
+
     func quit() async {
         await back.farewell("LOGOUT\r\n")
     }
@@ -58,6 +75,7 @@ final class ManageSieveServer: MailServer {
     private func readCapabilities(_ doing: StaticString) async throws(ServerError) -> ManageSieveResponse {
         mechanisms = []
         offersTLS = false
+        takesClient = false
         for _ in 0...Self.capabilityLimit {
             let response = try await read(doing)
             switch response.kind {
@@ -74,6 +92,7 @@ final class ManageSieveServer: MailServer {
 
     private func note(_ capability: [[UInt8]]) {
         if ASCII.equal(capability[0], "STARTTLS") { offersTLS = true }
+        if ASCII.equal(capability[0], "XCLIENT") { takesClient = true }
         if ASCII.equal(capability[0], "SASL"), capability.count > 1 {
             mechanisms = capability[1].split(separator: UInt8(ascii: " ")).map { $0.map(ASCII.upper) }
         }

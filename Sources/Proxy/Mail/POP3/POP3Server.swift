@@ -20,6 +20,13 @@ final class POP3Server: MailServer {
         guard ASCII.begins(line, "+OK") else { throw .broken("greeted with \"\(Printable.text(line))\"") }
         try back.checkLoop(line)
         try await negotiateTLS()
+        // Dovecot's offer to those it trusts stands in its greeting alone.
+        guard let client = back.client, ASCII.begins(line, "+OK [XCLIENT]") else { return }
+        try await back.send(Array("\(client.command)\r\n".utf8), doing: "sending XCLIENT")
+        let answer = try await back.line(doing: "waiting for the answer to XCLIENT")
+        guard ASCII.begins(answer, "+OK") else {
+            throw .broken("answered XCLIENT with \"\(Printable.text(answer))\"")
+        }
     }
 
     func logIn(_ credentials: Credentials) async throws(ServerError) -> AcceptedLogin {
@@ -46,6 +53,11 @@ final class POP3Server: MailServer {
         command.append("\r\n")
         try await back.send(command, doing: "sending PASS")
         return AcceptedLogin(answer: try await status("waiting for the answer to PASS"))
+    }
+
+    func listCapabilities() async throws(ServerError) {
+        listed = nil
+        _ = try await capabilities()
     }
 
     func quit() async {
