@@ -81,7 +81,7 @@ lint: deps-build
 
 # TIME in seconds for each target; TARGET=sasl for one. See docs/RELIABILITY.md.
 fuzz: deps-build
-	Scripts/fuzz $(if $(TIME),--time $(TIME)) $(TARGET)
+	Scripts/fuzz $(if $(TIME),--time $(TIME)) $(if $(SEED),--seed $(SEED)) $(TARGET)
 
 fuzz-sessions: deps
 	Scripts/fuzz-sessions $(if $(TIME),--time $(TIME)) $(if $(SANITIZER),--sanitizer $(SANITIZER))

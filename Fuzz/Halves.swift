@@ -158,12 +158,22 @@ func checkClient(_ bytes: [UInt8], _ input: inout Input, _ settings: Settings) -
         if settings.options.saslMechanisms.isEmpty {
             checkSecrecy(login.password, said, outcome.transcript)
         } else if let message = login.credentials.message {
-            // What came in Base64 may as well stand in a line that is no login.
-            checkSecrecy(message, said, outcome.transcript)
+            checkSecrecy(ofResponse: message, said, outcome.transcript)
         }
     }
     for line in outcome.transcript { check(!line.utf8.hasControls, "no control character in a transcript") }
     return outcome
+}
+
+/// The same of an initial response. Its letters may as well stand in a line that is no login, and the login have come by
+/// another mechanism: only lines with AUTHENTICATE or AUTH count.
+func checkSecrecy(ofResponse response: [UInt8], _ said: [UInt8], _ transcript: [String]) {
+    let begins = said.split(separator: 10).contains { line in
+        guard Array(line).occurrences(of: response) > 0 else { return false }
+        let words = line.split(separator: 32, maxSplits: 2, omittingEmptySubsequences: false)
+        return words.prefix(2).contains { ASCII.equal($0, "AUTHENTICATE") || ASCII.equal($0, "AUTH") }
+    }
+    if begins { checkSecrecy(response, said, transcript) }
 }
 
 /// A password that stood once in all that the client said is in no line of the transcript.

@@ -7,7 +7,7 @@
     for login in outcome.logins {
         check(!(login.name + (login.authorization ?? [])).hasControls, "names went through SASLprep")
         if let message = login.credentials.message {
-            checkSecrecy(message, Array(bytes.dropFirst(2)), outcome.transcript)
+            checkSecrecy(ofResponse: message, Array(bytes.dropFirst(2)), outcome.transcript)
         }
         let script = "\"SASL\" \"PLAIN XOAUTH2 OAUTHBEARER\"\r\nOK\r\nOK \"in\"\r\n"
         let sent = playServer([Array(script.utf8)], settings[2], login)
