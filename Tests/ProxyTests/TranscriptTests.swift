@@ -27,6 +27,9 @@ import Testing
         ("AUTHENTICATE \"PLAIN\" \"AGpvZQBzZWNyZXQ=\"\r\n", "AUTHENTICATE \\\"PLAIN\\\" ***\\r\\n"),
         ("a AUTHENTICATE PLAIN AGpvZQBzZWNyZXQ=\r\n", "a AUTHENTICATE PLAIN ***\\r\\n"),
         ("AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "AUTH PLAIN ***\\r\\n"),
+        // No blank behind the quote, so that both are one word.
+        ("AUTHENTICATE \"PLAIN\"AGpvZQBzZWNyZXQ=\r\n", "AUTHENTICATE ***\\r\\n"),
+        ("a LOGIN \"joe\"secret\r\n", "a LOGIN ***\\r\\n"),
         // Behind a line that ended with LF CR, and with a CR in the middle: the reader of lines drops them.
         ("\rPASS secret\n", "PASS ***\\n"), ("a LO\rGIN joe secret\r\r\n", "a LOGIN joe ***\\r\\r\\n"),
     ])

@@ -51,9 +51,17 @@ struct Transcript {
     private static func wordsAheadOfSecret(_ words: [ArraySlice<UInt8>]) -> Int? {
         guard let first = words.first else { return nil }
         if ASCII.equal(first, "PASS") { return 1 }
-        if ASCII.equal(first, "AUTHENTICATE") || ASCII.equal(first, "AUTH") { return 2 }
+        if ASCII.equal(first, "AUTHENTICATE") || ASCII.equal(first, "AUTH") {
+            return words.count > 1 ? upTo(1, words) : 2
+        }
         guard words.count > 1 else { return nil }
-        return ASCII.equal(words[1], "LOGIN") || ASCII.equal(words[1], "AUTHENTICATE") ? 3 : nil
+        guard ASCII.equal(words[1], "LOGIN") || ASCII.equal(words[1], "AUTHENTICATE") else { return nil }
+        return words.count > 2 ? upTo(2, words) : 3
+    }
+
+    /// The word ahead of the secret is left out as well where the secret is in it: behind a quote that no blank follows.
+    private static func upTo(_ index: Int, _ words: [ArraySlice<UInt8>]) -> Int {
+        words[index].dropFirst().dropLast().contains(UInt8(ascii: "\"")) ? index : index + 1
     }
 
     /// Whether a line that holds a secret begins an exchange with more of them.
