@@ -39,7 +39,12 @@ let package = Package(
     ],
     targets: [
         // C, each header saying why Swift cannot call the original.
-        .target(name: "CLinux", path: "Sources/C/Linux"),
+        // Every program is linked with its linker settings: functions are found at the start and not at their first call,
+        // for which the dynamic linker would save all registers on the stack, and with them what a password left there.
+        // What they are found by is read-only from then on.
+        .target(
+            name: "CLinux", path: "Sources/C/Linux",
+            linkerSettings: [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])]),
         .systemLibrary(
             name: "COpenSSL", path: "Sources/C/OpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGDBM", path: "Sources/C/GDBM", providers: [.apt(["libgdbm-dev"])]),

@@ -43,6 +43,15 @@ import Testing
         #expect(own.isEmpty || !needed.isDisjoint(with: own), "it uses what it is for: \(needed.sorted())")
     }
 
+    /// The dynamic linker looks nothing up once a program runs: it would leave registers on the stack, passwords among
+    /// them, and the table it writes to would have to stay writable.
+    @Test(arguments: products) func theProgramIsBoundAtItsStart(program: String) throws {
+        let (status, output) = try ChildProcess.run(
+            Programs.debian("readelf"), ["--dynamic", "--program-headers", "--wide", "\(Programs.binaries)/\(program)"])
+        #expect(status == 0 && output.contains("GNU_RELRO"))
+        #expect(output.contains(/\(FLAGS_1\).*\bNOW\b/))
+    }
+
     /// With all that its libraries need in turn.
     @Test func theProxyLoadsNoDatabaseLibrary() throws {
         let (status, output) = try ChildProcess.run(Programs.debian("ldd"), [Programs.perdition.get()])
