@@ -23,6 +23,8 @@ public struct ServerTLSOptions: Sendable {
     public var allowsCompression = false
     /// False with `ssl_no_cipher_server_preference`.
     public var prefersServerCiphers = true
+    /// False with `ssl_no_session_tickets`: then every connection is a full handshake.
+    public var sendsTickets = true
     /// False with `ssl_no_client_cert_verify` or `ssl_no_cert_verify`: then no certificate is asked of clients.
     public var verifiesClients = true
     /// Whose client certificates are believed.

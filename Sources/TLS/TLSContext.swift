@@ -42,8 +42,8 @@ public final class TLSContext: @unchecked Sendable {
             try builder.loadAuthorities(options.caChainFile, option: "ssl_ca_chain_file")
         }
         builder.buildChain()
-        builder.setServerSessions(verifies: options.verifiesClients)
-        if let tickets { builder.setTickets(tickets) }
+        builder.setServerSessions(verifies: options.verifiesClients, sendsTickets: options.sendsTickets)
+        if let tickets, options.sendsTickets { builder.setTickets(tickets) }
         let directory = try builder.setDirectory(options.certificateDirectory)
         return TLSContext(
             builder, role: .server, trust: options.trust, verifies: options.verifiesClients, tickets: tickets,

@@ -115,12 +115,16 @@ final class TLSContextBuilder {
         return SSL_CTX_set_cipher_list(probe, "\(name):@SECLEVEL=0") == 1
     }
 
-    /// - Parameter verifies: whether clients are checked against what was loaded.
-    func setServerSessions(verifies: Bool) {
+    /// - Parameters:
+    ///   - verifies: whether clients are checked against what was loaded.
+    ///   - sendsTickets: whether clients can go on with a session later.
+    func setServerSessions(verifies: Bool, sendsTickets: Bool) {
         // Tickets hold the session at the client's; a cache here would hold it a second time, for every client.
         openssl_set_session_cache_mode(handle, Int(SSL_SESS_CACHE_OFF))
         // One ticket will do, as a ticket may be used again; two is for browsers.
-        SSL_CTX_set_num_tickets(handle, 1)
+        SSL_CTX_set_num_tickets(handle, sendsTickets ? 1 : 0)
+        // Else TLS 1.2 would send one still, and TLS 1.3 take one from before.
+        if !sendsTickets { SSL_CTX_set_options(handle, openssl_OP_NO_TICKET) }
         // Tickets outlive a reload. One of a client that other rules let in must not spare it these.
         var name = [UInt8](repeating: 0, count: 32)
         let rules = verifies ? policy : []

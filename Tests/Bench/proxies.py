@@ -1,7 +1,8 @@
 """The four proxies, each set up to do the same: take a login, find the store, log in there, relay.
 
 A front is a protocol and perhaps a kind of key; with a key, TLS begins with the first byte. TLS is 1.3 with whatever
-each negotiates by default, sessions are not resumed. Every program keeps the log it keeps by itself, in a file.
+each negotiates by default, sessions are not resumed, and nobody who can be told otherwise hands out tickets for that.
+Every program keeps the log it keeps by itself, in a file.
 """
 
 import os
@@ -188,8 +189,9 @@ class Ours:
         return ""
 
     def command(self, place, front, port, extra=()):
-        return [str(place.binaries / "perdition"), *perdition_options(place, front, port), "--map_library", "gdbm",
-                "--map_provider_dir", str(place.binaries), *extra]
+        tls = ["--ssl_no_session_tickets"] if front.tls else []
+        return [str(place.binaries / "perdition"), *perdition_options(place, front, port), *tls,
+                "--map_library", "gdbm", "--map_provider_dir", str(place.binaries), *extra]
 
     def start(self, place, front, processors=None, extra=()):
         folder, port = place.sub(self.name), free_port()

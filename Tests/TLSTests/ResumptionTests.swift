@@ -49,6 +49,28 @@ import Testing
         }
     }
 
+    /// With `ssl_no_session_tickets`, also for who has a ticket from before.
+    @Test(arguments: ["tlsv1.2", "tlsv1.3"]) func notWithoutTickets(version: String) throws {
+        let keys = TicketKeys()
+        var options = try ServerTLSOptions(authority.issue("mail.test", by: root))
+        let before = try TLSContext.server(options, tickets: keys)
+        options.sendsTickets = false
+        let without = try TLSContext.server(options, tickets: keys)
+        let context = try client(version)
+        let (fresh, old) = (TLSSessions(context), TLSSessions(context))
+        let rounds = [
+            (without, fresh, false), (without, fresh, false), (before, old, false), (before, old, true),
+            (without, old, false),
+        ]
+        for (number, (server, sessions, isResumed)) in rounds.enumerated() {
+            let pair = try ConnectionPair(context, server, name: "mail.test", sessions: sessions)
+            #expect(pair.shakeHands())
+            #expect(pair.server.isResumed == isResumed, "round \(number)")
+            #expect(pair.greet() == "hello")
+        }
+        #expect(fresh.count == 0)
+    }
+
     @Test func notUnderAnotherPolicy() throws {
         let lax = try client("") { $0.verifiesCertificate = false }
         let strict = try client("") { $0.trust.caFile = "" }

@@ -19,6 +19,7 @@ static const uint64_t openssl_OP_CLEANSE_PLAINTEXT = SSL_OP_CLEANSE_PLAINTEXT;
 static const uint64_t openssl_OP_IGNORE_UNEXPECTED_EOF = SSL_OP_IGNORE_UNEXPECTED_EOF;
 static const uint64_t openssl_OP_NO_COMPRESSION = SSL_OP_NO_COMPRESSION;
 static const uint64_t openssl_OP_NO_RENEGOTIATION = SSL_OP_NO_RENEGOTIATION;
+static const uint64_t openssl_OP_NO_TICKET = SSL_OP_NO_TICKET;
 static const uint64_t openssl_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
 
 /* SSL_CTX_set_mode is a macro around SSL_CTX_ctrl. */

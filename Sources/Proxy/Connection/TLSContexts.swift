@@ -62,6 +62,7 @@ struct TLSContexts: Sendable {
         server.maximumVersion = options.sslListenMaxProtoVersion?.rawValue ?? ""
         server.allowsCompression = options.sslListenCompression
         server.prefersServerCiphers = !options.sslNoCipherServerPreference
+        server.sendsTickets = !options.sslNoSessionTickets
         server.verifiesClients = !options.sslNoClientCertVerify && !options.sslNoCertVerify
         server.trust = trust(options)
         return server

@@ -80,5 +80,8 @@ extension OptionList {
         .init(
             "ssl_no_cipher_server_preference", .flag(\.sslNoCipherServerPreference), .tls,
             "Let clients choose the cipher."),
+        .init(
+            "ssl_no_session_tickets", .flag(\.sslNoSessionTickets), .tls,
+            "Have clients do a full handshake for each connection."),
     ]
 }

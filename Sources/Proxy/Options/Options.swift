@@ -215,6 +215,8 @@ public struct Options: Sendable, Equatable {
     public var sslOutgoingCompression = false
     /// `--ssl_no_cipher_server_preference`.
     public var sslNoCipherServerPreference = false
+    /// `--ssl_no_session_tickets`.
+    public var sslNoSessionTickets = false
 
     /// Every option at its default.
     public init() {}
