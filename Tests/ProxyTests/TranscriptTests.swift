@@ -30,6 +30,11 @@ import Testing
         // No blank behind the quote, so that both are one word.
         ("AUTHENTICATE \"PLAIN\"AGpvZQBzZWNyZXQ=\r\n", "AUTHENTICATE ***\\r\\n"),
         ("a LOGIN \"joe\"secret\r\n", "a LOGIN ***\\r\\n"),
+        // No quote either.
+        ("AUTHENTICATE \"PLAINAGpvZQBzZWNyZXQ=\r\n", "AUTHENTICATE ***\\r\\n"),
+        ("a AUTHENTICATE PLAIN,AGpvZQBzZWNyZXQ=\r\n", "a AUTHENTICATE ***\\r\\n"),
+        ("AUTH AGpvZQBzZWNyZXQ=\r\n", "AUTH ***\\r\\n"),
+        ("a AUTHENTICATE AVeryLongWordThatNamesNothing\r\n", "a AUTHENTICATE ***\\r\\n"),
         // Behind a line that ended with LF CR, and with a CR in the middle: the reader of lines drops them.
         ("\rPASS secret\n", "PASS ***\\n"), ("a LO\rGIN joe secret\r\r\n", "a LOGIN joe ***\\r\\r\\n"),
     ])

@@ -51,22 +51,38 @@ struct Transcript {
     private static func wordsAheadOfSecret(_ words: [ArraySlice<UInt8>]) -> Int? {
         guard let first = words.first else { return nil }
         if ASCII.equal(first, "PASS") { return 1 }
-        if ASCII.equal(first, "AUTHENTICATE") || ASCII.equal(first, "AUTH") {
-            return words.count > 1 ? upTo(1, words) : 2
-        }
+        if isExchange(first) { return words.count > 1 && !isMechanism(words[1]) ? 1 : 2 }
         guard words.count > 1 else { return nil }
-        guard ASCII.equal(words[1], "LOGIN") || ASCII.equal(words[1], "AUTHENTICATE") else { return nil }
-        return words.count > 2 ? upTo(2, words) : 3
+        if isExchange(words[1]) { return words.count > 2 && !isMechanism(words[2]) ? 2 : 3 }
+        guard ASCII.equal(words[1], "LOGIN") else { return nil }
+        // The name is left out as well where the password is in the same word: behind a quote that no blank follows.
+        return words.count > 2 && words[2].dropFirst().dropLast().contains(UInt8(ascii: "\"")) ? 2 : 3
     }
 
-    /// The word ahead of the secret is left out as well where the secret is in it: behind a quote that no blank follows.
-    private static func upTo(_ index: Int, _ words: [ArraySlice<UInt8>]) -> Int {
-        words[index].dropFirst().dropLast().contains(UInt8(ascii: "\"")) ? index : index + 1
+    private static func isExchange(_ word: ArraySlice<UInt8>) -> Bool {
+        ASCII.equal(word, "AUTHENTICATE") || ASCII.equal(word, "AUTH")
+    }
+
+    /// Whether a word is the name of a mechanism (RFC 4422 section 3.1), in quotes or not: nothing else is shown, as a
+    /// client that gets the line wrong may have the response in the same word.
+    private static func isMechanism(_ word: ArraySlice<UInt8>) -> Bool {
+        var name = word
+        if name.count > 1, name.first == UInt8(ascii: "\""), name.last == UInt8(ascii: "\"") {
+            name = name.dropFirst().dropLast()
+        }
+        return name.count <= 20
+            && name.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"): true
+                default: false
+                }
+            }
     }
 
     /// Whether a line that holds a secret begins an exchange with more of them.
     private static func beginsExchange(_ words: [ArraySlice<UInt8>]) -> Bool {
-        words.prefix(2).contains { ASCII.equal($0, "AUTHENTICATE") || ASCII.equal($0, "AUTH") }
+        words.prefix(2).contains(where: isExchange)
     }
 
     private static func escaped(_ bytes: [UInt8]) -> String {
