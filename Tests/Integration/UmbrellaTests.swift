@@ -19,10 +19,14 @@ struct UmbrellaTests {
             func text(_ name: String) throws -> String {
                 try String(contentsOfFile: "\(package)/\(name)", encoding: .utf8)
             }
+            let dropIn =
+                try text("perdition@.service.d/package.conf")
+                + "[Service]\nEnvironment=PERDITION_DEFAULT=\(house)/default\n"
             systemd = try Systemd(
                 [
-                    "perdition@.service": try text("perdition@.service.d/package.conf")
-                        + "[Service]\nEnvironment=PERDITION_DEFAULT=\(house)/default\n"
+                    "perdition@.service": dropIn,
+                    // Who does not wait for it comes too early. In the place of the one above, as it has its name.
+                    "perdition@managesieve.service": dropIn + "ExecStartPre=/bin/sleep 2\n",
                 ], instances: instances, more: [umbrella: try text("perdition.umbrella")])
             var ports: [String: UInt16] = [:]
             for name in instances { ports[name] = try FreePort.next() }
