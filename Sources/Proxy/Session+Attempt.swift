@@ -59,7 +59,7 @@ extension Session {
                 let header = ProxyHeader(source: source, destination: destination)
                 try await back.send(header.bytes(version), doing: "sending the PROXY header")
             }
-            if options.forwardClientAddress { try back.introduce(source, at: destination, hops: hops) }
+            try introduce(to: back, hops: hops)
             if options.debug, options.connectionLogging { server.transcript = transcript("REAL") }
             if options.sslMode.contains(.sslOutgoing) { try await back.startTLS(as: .ssl) }
             let dialogue = back.makeDialogue()
@@ -82,6 +82,15 @@ extension Session {
             }
             throw error
         }
+    }
+
+    /// `--forward_client_address` and `--forward_session_id`.
+    private func introduce(to back: Back, hops: Int) throws(ServerError) {
+        guard options.forwardClientAddress || options.forwardSessionId else { return }
+        let name = options.forwardSessionId ? ClientFacts.newSession() : nil
+        try back.introduce(options.forwardClientAddress ? source : nil, at: destination, hops: hops, session: name)
+        // A line of its own: those that programs read stay as they are.
+        if let name { services.log.notice("Session: \(route) session=<\(name)>") }
     }
 
     /// `--authenticate_in`. The password is that of the authentication id, so this is the name that PAM gets.
