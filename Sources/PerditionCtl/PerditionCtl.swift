@@ -77,10 +77,7 @@ struct Kick: ParsableCommand {
     var user: String
 
     func run() throws {
-        try connection.run(.kick(user: Array(user.utf8))) { answer in
-            let count = answer.rows.reduce(0) { $0 + (Int($1.first ?? "") ?? 0) }
-            return "\(count) session\(count == 1 ? "" : "s") ended\n"
-        }
+        try connection.run(.kick(user: Array(user.utf8))) { $0.sum(of: "session", "ended") }
     }
 }
 
@@ -105,10 +102,7 @@ struct Purge: ParsableCommand {
     @OptionGroup var connection: Connection
 
     func run() throws {
-        try connection.run(.purge) { answer in
-            let count = answer.rows.reduce(0) { $0 + (Int($1.first ?? "") ?? 0) }
-            return "\(count) answer\(count == 1 ? "" : "s") forgotten\n"
-        }
+        try connection.run(.purge) { $0.sum(of: "answer", "forgotten") }
     }
 }
 

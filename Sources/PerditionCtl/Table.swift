@@ -28,6 +28,14 @@ enum Table {
     }
 }
 
+extension ControlAnswer {
+    /// The numbers that workers begin their rows with, as one: `2 sessions ended`.
+    func sum(of thing: String, _ done: String) -> String {
+        let count = rows.reduce(0) { $0 + (Int($1.first ?? "") ?? 0) }
+        return "\(count) \(thing)\(count == 1 ? "" : "s") \(done)\n"
+    }
+}
+
 /// An answer for programs: an array with an object for each row; names of columns are the keys.
 enum JSON {
     /// Columns that hold numbers.

@@ -50,7 +50,7 @@ extension TLSContextBuilder {
         guard let key else {
             let fault =
                 request.wasAsked
-                ? "the passphrase from \(options.passphrase) does not open the key"
+                ? "the passphrase from \(options.passphrase) does not open the key: put the right one into its first line"
                 : "no private key in PEM form in it: \(OpenSSLFault.text())"
             throw .option("ssl_key_file", options.keyFile, fault)
         }

@@ -113,4 +113,44 @@ import Testing
         let line = store.log.split(separator: "\n").first { $0.contains("Login: user=<alice>") } ?? ""
         #expect(line.contains("rip=203.0.113.7,"), "\(line)")
     }
+
+    /// Dovecot's line of a login, and that of its session, end with the name our log has.
+    @Test(arguments: ["imap4", "pop3", "managesieve"], [[], ["--forward_client_address"]])
+    func dovecotsLogAndOursNameALoginAlike(how: String, more: [String]) throws {
+        let store = try Dovecot(
+            users: ["alice": "a secret"], sieve: true,
+            extra: ["dovecot.conf": "login_trusted_networks = 127.0.0.0/8\n"])
+        let ports = ["imap4": store.imapPort, "pop3": store.pop3Port, "managesieve": store.sievePort]
+        let popmap = try Popmap(["alice:127.0.0.1:\(try #require(ports[how]))"])
+        let proxy = try Perdition(
+            name: "perdition.\(how)", popmap: popmap, ["--forward_session_id"] + Self.trusting + more)
+        let client = try client(
+            proxy, Array(Self.line.utf8), greeting: how == "pop3" ? "+OK" : how == "managesieve" ? "OK" : "* OK")
+        switch how {
+        case "pop3": #expect(try client.pass("alice", "a secret") == "+OK You are so in")
+        case "managesieve":
+            let message = Data("\0alice\0a secret".utf8).base64EncodedString()
+            #expect(try client.ask("AUTHENTICATE \"PLAIN\" \"\(message)\"") == "OK \"You are so in\"")
+        default:
+            try client.send("a LOGIN alice \"a secret\"\r\n")
+            #expect(try client.lines { $0.hasPrefix("a ") }.last == "a OK You are so in")
+        }
+        try eventually("Dovecot's log") { store.log.contains("Login: user=<alice>") }
+        let route = "203.0.113.7:4321->198.51.100.1:143"
+        let ours = try proxy.message { $0.hasPrefix("Session: \(route) session=<") }
+        let session = try #require(ours.split(separator: " ").last)
+        let theirs = store.log.split(separator: "\n").first { $0.contains("Login: user=<alice>") } ?? ""
+        #expect(theirs.hasSuffix(", \(session)") || theirs.contains(", \(session),"), "\(theirs)\n\(ours)")
+        #expect(theirs.contains("rip=203.0.113.7,") != more.isEmpty, "\(theirs)")
+        // What programs read is as ever.
+        _ = try proxy.message { $0.hasPrefix("Auth: \(route) client-secure=") && $0.hasSuffix("status=\"ok\"") }
+    }
+
+    @Test func withoutTheOptionLoginsHaveNoNames() throws {
+        let server = try FakeServer.mail(.imap4)
+        let proxy = try Perdition(.imap4, ["--outgoing_server", "127.0.0.1:\(server.port)"])
+        #expect(try proxy.client().login("joe", "secret") == "a OK You are so in")
+        _ = try proxy.message { $0.hasPrefix("Auth: ") }
+        #expect(!proxy.process.log.contains("Session:"))
+    }
 }

@@ -156,12 +156,81 @@ import Testing
             joe.map { [$0["step"], $0["what"], $0["result"]] } == [
                 ["name", "looked up", "joe@example.net"], ["map", "popmap joe@example.net", "not there (asked)"],
                 ["map", "popmap joe", "127.0.0.1:1143 (asked)"], ["name", "remote login", "joe"],
-                ["server", "127.0.0.1:1143", "127.0.0.1:1143"],
+                ["server", "127.0.0.1:1143", "127.0.0.1:1143"], ["login", "IMAP4", "TLS: none"],
             ])
+        #expect(joe.allSatisfy { $0["listen"] == "all" })
         let (_, ann) = try control.ctl("lookup", "ann")
         #expect(ann.contains("no address: nowhere.invalid"), "\(ann)")
         let (_, bob) = try control.ctl("lookup", "bob")
         #expect(bob.contains("127.0.0.2:143"), "\(bob)")
+    }
+
+    /// What `--listen` says is what counts for those who come in there.
+    @Test func lookupTellsListenersApart() throws {
+        let popmap = try Popmap(["joe:127.0.0.1", "ann:127.0.0.1:1143", "cy:no-such-host.invalid:1143"])
+        let (other, third, fourth) = (try FreePort.next(), try FreePort.next(), try FreePort.next())
+        let configuration = try Configuration([])
+        let listeners = [
+            "imap4://127.0.0.1:\(configuration.port)", "imap4://127.0.0.1:\(other)?ssl=tls_outgoing_force",
+            "pop3://127.0.0.1:\(third)?outgoing_port=1110", "imap4://127.0.0.1:\(fourth)?outgoing_port=143",
+        ]
+        try configuration.replace(
+            with: ["map_library \(Programs.mapLibrary)", "map_library_opt \(popmap.path)", "map_cache_ttl 60"],
+            place: listeners.map { "listen \($0)" })
+        let control = try Controlled(configuration: configuration)
+        func rows(_ user: String) throws -> [[String]] {
+            try control.rows("lookup", user).map { row in
+                ["step", "what", "result", "listen"].map { row[$0] as? String ?? "missing" }
+            }
+        }
+        let (first, force) = ("\(listeners[0]) \(listeners[3])", listeners[1])
+        #expect(
+            try rows("joe") == [
+                ["name", "looked up", "joe", "all"], ["map", "popmap joe", "127.0.0.1 (asked)", "all"],
+                ["name", "remote login", "joe", "all"], ["server", "127.0.0.1:143", "127.0.0.1:143", first],
+                ["login", "IMAP4", "TLS: none", first], ["server", "127.0.0.1:143", "127.0.0.1:143", force],
+                ["login", "IMAP4", "TLS: on request, and no login without", force],
+                ["server", "127.0.0.1:1110", "127.0.0.1:1110", listeners[2]],
+                ["login", "POP3", "TLS: none", listeners[2]],
+            ])
+        // A port that the map names is the same for all; what is spoken there is not.
+        #expect(try rows("ann").map { $0[3] } == ["all", "all", "all", "all", first, force, listeners[2]])
+        #expect(try rows("cy")[3] == ["server", "no-such-host.invalid:1143", try rows("cy")[3][2], "all"])
+        // Whom none lets in is refused by all of them, and that is said once.
+        #expect(try rows("bob").map { $0[3] } == ["all", "all", "all"])
+
+        let stats = try control.stats()
+        #expect(stats["protocol"] as? String == "IMAP4,POP3")
+        #expect(stats["listen"] as? String == listeners.joined(separator: " "))
+        #expect(try MailClient(third).pass("bob", "secret").hasPrefix("-ERR"))
+        #expect(try control.stat("logins_failed_pop3") == 1)
+        #expect(try control.stat("logins_failed_imap4") == 0 && control.stat("logins_ok_imap4") == 0)
+    }
+
+    @Test func lookupAsksForWhereTheClientComesIn() throws {
+        let other = try FreePort.next()
+        let configuration = try Configuration([])
+        let popmap = try Popmap(["joe@\(configuration.port):127.0.0.1:1", "joe@\(other):127.0.0.1:2"])
+        let listeners = ["imap4://127.0.0.1:\(configuration.port)", "imap4://*:\(other)"]
+        try configuration.replace(
+            with: [
+                "map_library \(Programs.mapLibrary)", "map_library_opt \(popmap.path)", #"query_key '\i,\u@\P'"#,
+                "map_cache_ttl 60",
+            ], place: listeners.map { "listen \($0)" })
+        let control = try Controlled(configuration: configuration)
+        let rows = try control.rows("lookup", "joe").map { row in
+            ["what", "result", "listen"].map { row[$0] as? String ?? "missing" }
+        }
+        #expect(
+            rows == [
+                ["looked up", "joe", "all"], ["popmap 0.0.0.0", "not there (asked)", "all"],
+                ["popmap joe@\(configuration.port)", "127.0.0.1:1 (asked)", listeners[0]],
+                ["remote login", "joe", listeners[0]], ["127.0.0.1:1", "127.0.0.1:1", listeners[0]],
+                ["IMAP4", "TLS: none", listeners[0]],
+                ["popmap joe@\(other)", "127.0.0.1:2 (asked)", listeners[1]],
+                ["remote login", "joe", listeners[1]], ["127.0.0.1:2", "127.0.0.1:2", listeners[1]],
+                ["IMAP4", "TLS: none", listeners[1]],
+            ])
     }
 
     @Test func drainWaitsForTheLastSession() throws {

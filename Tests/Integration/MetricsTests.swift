@@ -126,7 +126,12 @@ import Testing
         let popmap = try Popmap(["joe:127.0.0.1:1"])
         let port = try FreePort.next()
         let control = try Controlled(.imap4, popmap: popmap, ["--metrics_address", "127.0.0.1:\(port)"])
-        let text = try body(get(port))
+        // The worker serves a moment ahead of the master's first look at its providers.
+        var text = ""
+        try eventually("the master has noted its provider") {
+            text = try body(get(port))
+            return text.contains("\nperdition_provider_up{")
+        }
         let dashboard = try String(
             contentsOfFile: "\(Programs.source)/docs/examples/grafana/perdition.json", encoding: .utf8)
         _ = try JSONSerialization.jsonObject(with: Data(dashboard.utf8))

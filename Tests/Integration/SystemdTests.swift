@@ -112,13 +112,36 @@ struct SystemdTests {
         #expect(lines.dropFirst().map { $0.last } == ["0000000000000000", "1", "2"], "\(ids.output)")
     }
 
-    @Test func aUnitThatIsSwitchedOffIsNotAFault() throws {
-        let systemd = try Self.systemd([], flags: "")
-        try systemd.directory.write("RUN_PERDITION=no\n", to: "default")
-        #expect(try systemd.run("systemctl", "start", Self.unit).status == 0)
+    @Test(arguments: [["RUN_PERDITION=no"], ["RUN_PERDITION=yes", "IMAP4=no"]])
+    func aUnitThatIsSwitchedOffIsNotAFault(lines: [String]) throws {
+        let port = try FreePort.next()
+        // systemd forgets at once how a unit has ended that no other refers to.
+        let systemd = try Self.systemd(
+            ["map_library \"\""], flags: "--bind_address 127.0.0.1 --listen_port \(port)",
+            more: ["tests.target": "[Unit]\nAfter=\(Self.unit)\n"])
+        let switchedOn = systemd.directory.text("default")
+        try systemd.directory.write(switchedOn + "\n" + lines.joined(separator: "\n") + "\n", to: "default")
+        func condition() throws -> String { try systemd.property("ExecCondition", of: Self.unit) }
+        #expect(try condition().contains("start_time=[n/a]"), "nobody has tried yet")
+
+        let start = try systemd.run("systemctl", "start", Self.unit)
+        #expect(start.status == 0, "\(start.output)")
+        let tried = try condition()
+        #expect(tried.contains("code=exited ; status=1 }") && !tried.contains("start_time=[n/a]"), "\(tried)")
+        #expect(try systemd.property("Result", of: Self.unit) == "exec-condition")
         #expect(try systemd.property("ActiveState", of: Self.unit) == "inactive")
-        // Nobody refers to it, so systemd may have forgotten by now how it ended.
-        #expect(["exec-condition", "success"].contains(try systemd.property("Result", of: Self.unit)))
-        #expect(try systemd.property("ExecMainStartTimestamp", of: Self.unit) == "", "the program was not started")
+        #expect(try systemd.run("systemctl", "is-failed", Self.unit).output == "inactive\n")
+        #expect(try systemd.property("MainPID", of: Self.unit) == "0")
+        #expect(systemd.proxies.isEmpty, "\(systemd.proxies.map(\.arguments))")
+        #expect(!FreePort.isListening(port))
+
+        // The same eyes see one that runs.
+        try systemd.directory.write(switchedOn, to: "default")
+        try #require(try systemd.run("systemctl", "start", Self.unit).status == 0, "\(systemd.report(Self.unit))")
+        let passed = try condition()
+        #expect(passed.contains("code=exited ; status=0 }"), "\(passed)")
+        #expect(try systemd.property("Result", of: Self.unit) == "success")
+        #expect(systemd.proxies.count == 2, "master and worker: \(systemd.proxies.map(\.arguments))")
+        #expect(FreePort.isListening(port))
     }
 }

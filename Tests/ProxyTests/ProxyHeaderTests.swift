@@ -169,6 +169,27 @@ import Testing
         }
     }
 
+    /// With and without an address beside it; a server that lists what it takes is told no more.
+    @Test func loginsHaveNames() throws {
+        let source = try #require(SocketAddress(host: "192.0.2.1", port: 1234))
+        let destination = try #require(SocketAddress(host: "198.51.100.2", port: 143))
+        let alone = ClientFacts(addresses: nil, session: "s1", hops: 4)
+        #expect(alone.identification == #"("x-session-id" "s1" "x-proxy-ttl" "4")"#)
+        #expect(alone.command() == "XCLIENT SESSION=s1 TTL=4")
+        #expect(alone.command(for: ["ADDR", "session"].map { Array($0.utf8) }) == "XCLIENT SESSION=s1 TTL=4")
+        #expect(alone.command(for: []) == nil)
+        let both = ClientFacts(addresses: (source, destination), session: "s1", hops: 3)
+        #expect(
+            both.identification
+                == #"("x-session-id" "s1" "x-originating-ip" "192.0.2.1" "x-originating-port" "1234" "#
+                + #""x-connected-ip" "198.51.100.2" "x-connected-port" "143" "x-proxy-ttl" "3")"#)
+        #expect(both.command() == "XCLIENT ADDR=192.0.2.1 PORT=1234 SESSION=s1 TTL=3")
+        #expect(both.command(for: [Array("ADDR".utf8)]) == "XCLIENT ADDR=192.0.2.1 PORT=1234 TTL=3")
+        let names = Set((0..<100).map { _ in ClientFacts.newSession() })
+        #expect(names.count == 100)
+        #expect(names.allSatisfy { $0.wholeMatch(of: /[0-9a-z]{1,13}/) != nil })
+    }
+
     /// The real server's capabilities, where they stand in its OK.
     @Test(arguments: [
         ("OK [CAPABILITY IMAP4rev1 IDLE] Logged in", "a OK [CAPABILITY IMAP4rev1 IDLE] You are so in\r\n"),

@@ -39,7 +39,7 @@ import Testing
         let path = try authority.file(text)
         #expect(
             fault(.file(path)) == "--ssl_key_file \(encrypted): the passphrase from --ssl_passphrase_file \(path) "
-                + "does not open the key")
+                + "does not open the key: put the right one into its first line")
     }
 
     @Test func unreadable() throws {

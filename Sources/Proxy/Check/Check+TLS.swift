@@ -26,7 +26,7 @@ extension Check {
         var canBeRead = true
         for (option, path) in files where !path.isEmpty && access(path, R_OK) != 0 {
             canBeRead = false
-            rootsError(option, "--\(option) \(path): \(Errno.last)")
+            rootsError(option, "--\(option) \(path): \(Errno.last): name a file that can be read")
         }
         guard canBeRead else { return }
         let needsPassphrase = KeyPassphrase.isNeeded(options)

@@ -13,13 +13,7 @@ extension Check {
             } catch {
                 self.error("map_library", "\(error)")
             }
-            let socket = entry.library.dropFirst(MapList.socketPrefix.utf8.count)
-            if !entry.takesOptions, let identity, access(String(socket), F_OK) == 0,
-                !Self.canWrite(String(socket), identity)
-            {
-                error(
-                    "map_library", "--map_library \(entry.library): \(options.username) must not write to that socket")
-            }
+            if !entry.takesOptions { checkSocket(entry.library) }
         }
         for (entry, place) in found {
             do {
@@ -32,6 +26,25 @@ extension Check {
             } catch {
                 self.error("map_library", "\(place): \(error)")
             }
+        }
+    }
+
+    /// A provider that runs already is asked here with rights that the worker does not have.
+    private mutating func checkSocket(_ library: String) {
+        let socket = String(library.dropFirst(MapList.socketPrefix.utf8.count))
+        guard let identity, access(socket, F_OK) == 0 else { return }
+        let option = "map_library"
+        let (user, group) = (options.username, options.group)
+        if let directory = Self.barrier(above: socket, identity) {
+            error(
+                option,
+                "--\(option) \(library): \(user) (--username) must not enter \(directory): let it with chmod, or say "
+                    + "--username and --group of somebody who may")
+        } else if !Self.canWrite(socket, identity) {
+            error(
+                option,
+                "--\(option) \(library): \(user) (--username) must not write to that socket: give it to the group "
+                    + "\(group) with mode 660 (SocketGroup= of its unit), or say --group of one who may")
         }
     }
 

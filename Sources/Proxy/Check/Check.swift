@@ -112,9 +112,16 @@ struct Check {
         guard let path = options.pidFilePath else { return }
         do throws(DaemonError) {
             // A program that runs with this file is as it should be.
-            if try PidFile.process(at: path) != nil { return }
+            if let pid = try PidFile.process(at: path) {
+                let name = PortOwner.name(of: pid)
+                guard !name.hasPrefix("perdition") else { return }
+                // Numbers are given anew: after a crash of the machine, say. No start takes such a file away.
+                return self.error(
+                    "pid_file",
+                    "--pid_file \(path): it names process \(pid) (\(name)), which is no perdition: remove the file")
+            }
         } catch {
-            return self.error("pid_file", "--pid_file \(path): \(error)")
+            return self.error("pid_file", "--pid_file \(path): \(error): remove it, or name another file")
         }
         if let fault = Self.faultOfDirectory(of: path, canBeMade: true) {
             rootsError("pid_file", "--pid_file \(path): it cannot be written: \(fault)")
@@ -127,9 +134,14 @@ struct Check {
         let directory = parent(of: path)
         if access(directory, W_OK | X_OK) == 0 { return nil }
         let error = Errno.last
-        guard canBeMade, error == Errno(ENOENT) else { return "\(directory): \(error)" }
+        guard canBeMade, error == Errno(ENOENT) else { return fault(directory, error) }
         let above = parent(of: directory)
-        return access(above, W_OK | X_OK) == 0 ? nil : "\(above): \(Errno.last)"
+        return access(above, W_OK | X_OK) == 0 ? nil : fault(above, .last)
+    }
+
+    private static func fault(_ directory: String, _ error: Errno) -> String {
+        let remedy = error == Errno(ENOENT) ? "make that directory" : "let it be written there"
+        return "\(directory): \(error): \(remedy), or name another place"
     }
 
     private static func parent(of path: String) -> String {
@@ -139,10 +151,26 @@ struct Check {
 
     /// Whether a file's mode lets somebody write.
     static func canWrite(_ path: String, _ identity: Identity) -> Bool {
+        allows(path, identity, S_IWUSR, S_IWGRP, S_IWOTH)
+    }
+
+    /// The first directory above a file whose mode does not let somebody go through; nil where none is in the way.
+    static func barrier(above path: String, _ identity: Identity) -> String? {
+        var way = ""
+        for part in path.split(separator: "/").dropLast() {
+            way += "/\(part)"
+            if !allows(way, identity, S_IXUSR, S_IXGRP, S_IXOTH) { return way }
+        }
+        return nil
+    }
+
+    private static func allows(
+        _ path: String, _ identity: Identity, _ owner: mode_t, _ group: mode_t, _ others: mode_t
+    ) -> Bool {
         var status = stat()
         guard stat(path, &status) == 0, identity.user != 0 else { return identity.user == 0 }
-        if status.st_uid == identity.user { return status.st_mode & S_IWUSR != 0 }
-        if status.st_gid == identity.group { return status.st_mode & S_IWGRP != 0 }
-        return status.st_mode & S_IWOTH != 0
+        if status.st_uid == identity.user { return status.st_mode & owner != 0 }
+        if status.st_gid == identity.group { return status.st_mode & group != 0 }
+        return status.st_mode & others != 0
     }
 }

@@ -19,8 +19,13 @@ struct PortOwner: Equatable {
         return entries(of: "/proc").compactMap { pid_t($0) }.sorted().filter { pid in
             entries(of: "/proc/\(pid)/fd").contains { sockets.contains(link("/proc/\(pid)/fd/\($0)")) }
         }.map { pid in
-            PortOwner(pid: pid, name: lines(of: "/proc/\(pid)/comm").first.map { Printable.text($0.utf8) } ?? "?")
+            PortOwner(pid: pid, name: name(of: pid))
         }
+    }
+
+    /// The name of a process's program.
+    static func name(of pid: pid_t) -> String {
+        lines(of: "/proc/\(pid)/comm").first.map { Printable.text($0.utf8) } ?? "?"
     }
 
     /// What links of descriptors to sockets look like that listen on an address, or on all of them.

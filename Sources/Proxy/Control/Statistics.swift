@@ -10,7 +10,10 @@ struct Statistics {
     init(_ services: Services, _ ledger: Ledger?) {
         add("version", Version.text)
         add("instance", services.options.programName)
-        add("protocol", services.options.protocolName.logName)
+        add("protocol", services.options.protocolNames)
+        if !services.options.listen.isEmpty {
+            add("listen", services.options.listen.map(\.description).joined(separator: " "))
+        }
         guard let ledger else {
             add("counters", "none, there was no memory for them")
             return
@@ -35,11 +38,23 @@ struct Statistics {
             }
             add("logins_\(outcome)", count)
         }
+        addLogins(services.options, sums)
         for map in services.maps {
             if let memory = map.memory { add("map_answers_kept\(map.name.map { "_\($0)" } ?? "")", memory.count) }
         }
         for program in ledger.programs {
             add(program.name, "\(program.isUp ? "up" : "down"), restarted \(program.restarts) times")
+        }
+    }
+
+    /// Logins by protocol, where there are several.
+    private mutating func addLogins(_ options: Options, _ sums: [UInt64]) {
+        let served = Set(options.perListener.map(\.protocolName))
+        guard served.count > 1 else { return }
+        for name in ProtocolName.allCases where served.contains(name) {
+            let counts = Tally.outcomes.indices.map { sums[Tally.place(name.number, outcome: $0)] }
+            add("logins_ok_\(name.fileName)", counts[0])
+            add("logins_failed_\(name.fileName)", counts.dropFirst().reduce(0, &+))
         }
     }
 

@@ -92,14 +92,21 @@ final class Back {
     }
 
     /// Takes note of who the client is.
-    /// - Parameter hops: proxies that the login may pass, counting this one.
-    func introduce(_ source: SocketAddress, at destination: SocketAddress, hops: Int) throws(ServerError) {
+    /// - Parameters:
+    ///   - source: its address; nil where that is not to be told.
+    ///   - hops: proxies that the login may pass, counting this one.
+    ///   - session: what the log calls this login; nil where that is not to be told.
+    func introduce(
+        _ source: SocketAddress?, at destination: SocketAddress, hops: Int, session: String? = nil
+    ) throws(ServerError) {
         guard hops > 1 else {
             throw .broken(
                 "would be reached by one proxy too many: popmaps or --outgoing_server send the user in a circle")
         }
-        guard source.kind == .v4 || source.kind == .v6 else { return }
-        client = ClientFacts(source: source, destination: destination, hops: hops - 1)
+        var addresses: (SocketAddress, SocketAddress)?
+        if let source, source.kind == .v4 || source.kind == .v6 { addresses = (source, destination) }
+        guard addresses != nil || session != nil else { return }
+        client = ClientFacts(addresses: addresses, session: session, hops: hops - 1)
     }
 
     /// TLS was wanted and is not on offer: goes on in clear text unless it was demanded.

@@ -13,6 +13,10 @@ enum SessionEnd: Error, Equatable {
 /// The half of a protocol that faces the user's mail program, up to its login. It answers by itself whatever needs no
 /// real server.
 protocol MailClient: AnyObject {
+    /// The client's stream, and what all protocols do with it.
+    var front: Front { get }
+    /// Sends away a client whose bytes can no longer be told apart.
+    func hangUp(_ text: String) async throws(SessionEnd) -> Never
     /// Sends the greeting.
     func greet() async throws(SessionEnd)
     /// Talks until the client has given a name and a password.
@@ -30,6 +34,26 @@ protocol MailClient: AnyObject {
 extension MailClient {
     var idleFarewell: [UInt8]? { nil }
     var hops: Int { ClientFacts.mostHops }
+
+    /// The next line; there is no way on behind one that has no end.
+    func readLine() async throws(SessionEnd) -> [UInt8] {
+        do throws(SessionEnd) {
+            return try await front.line()
+        } catch {
+            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
+            throw error
+        }
+    }
+
+    /// The exchange of AUTHENTICATE and AUTH, as ``Front/authenticate(_:)`` has it, where the same holds for lines.
+    func exchange(_ argument: [UInt8]) async throws(SessionEnd) -> SASLOutcome {
+        do throws(SessionEnd) {
+            return try await front.authenticate(argument)
+        } catch {
+            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
+            throw error
+        }
+    }
 }
 
 /// What the real server said when it accepted the login.

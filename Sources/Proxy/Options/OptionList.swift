@@ -65,6 +65,10 @@ public enum OptionList {
         .init(
             "forward_client_address", .flag(\.forwardClientAddress), .connections,
             "Tell real servers that offer it who the client is: by ID in IMAP4, by XCLIENT in POP3 and ManageSieve."),
+        .init(
+            "forward_session_id", .flag(\.forwardSessionId), .connections,
+            "Name each login to real servers in the same way, and log that name in a line beginning with Session, so that "
+                + "their log and ours can be read together."),
     ]
 
     private static let dialogue: [OptionDeclaration] = [

@@ -30,6 +30,8 @@ public struct Options: Sendable, Equatable {
     var outgoingProxyProtocol: ProxyHeader.Version?
     /// `--forward_client_address`.
     public var forwardClientAddress = false
+    /// `--forward_session_id`.
+    public var forwardSessionId = false
     /// `--authenticate_timeout`, seconds without a byte before login; 0 means none.
     public var authenticateTimeout = 1800
     /// `--timeout`, seconds without a byte after login; 0 means none.

@@ -42,6 +42,15 @@ public enum ProtocolName: String, Sendable, CaseIterable {
     /// Whether it is spoken over TLS from the first byte.
     var isPrivate: Bool { self == .pop3s || self == .imap4s }
 
+    /// What is spoken, whatever protects it.
+    var spoken: ProtocolName {
+        switch self {
+        case .pop3, .pop3s: .pop3
+        case .imap4, .imap4s: .imap4
+        case .managesieve: .managesieve
+        }
+    }
+
     /// The protocol named by `--protocol`, in any case.
     public init?(option text: String) {
         guard let found = Self.allCases.first(where: { $0.rawValue == text.uppercased() }) else { return nil }

@@ -33,7 +33,7 @@ enum Authenticator {
         guard options.authenticateIn, !isRoot else { return nil }
         return """
             --authenticate_in without root's rights: modules of PAM that need them, pam_unix for one, will refuse every \
-            user
+            user; start perdition as root
             """
     }
 }

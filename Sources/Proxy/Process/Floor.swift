@@ -35,6 +35,8 @@ final class Floor {
     /// Who serves metrics; on the first loop only.
     var metrics: MetricsDesk?
     private var acceptors: [Acceptor] = []
+    /// Where clients come in.
+    private var entrances: [Router.Entrance] = []
     private var visitors: [ObjectIdentifier: any Visitor] = [:]
     private var queue = Queue()
     private let headerNotice: Notice
@@ -65,6 +67,7 @@ final class Floor {
     /// Opens the doors. What is set on the listening sockets holds for the connections (TCP_NODELAY, SO_KEEPALIVE).
     /// - Parameter doors: listening sockets, and what holds for those who come in by each.
     func accept(from doors: [(socket: Int32, settings: Settings)]) {
+        entrances = doors.map { Router.Entrance(SocketAddress.of($0.socket, peer: false), $0.settings) }
         for (socket, settings) in doors {
             do throws(Errno) {
                 acceptors.append(
@@ -305,5 +308,7 @@ final class Floor {
     private static let glance = 256
 
     /// Where a user's login would go.
-    func trace(_ user: [UInt8]) async -> ControlAnswer { await Router.trace(user, services, maps: maps) }
+    func trace(_ user: [UInt8]) async -> ControlAnswer {
+        await Router.trace(user, services, maps: maps, entrances: entrances)
+    }
 }

@@ -48,7 +48,8 @@ final class Services: Sendable {
         pauseLength: UInt64 = Front.pauseLength, capacity: Capacity = .unlimited
     ) {
         settings = Settings(options)
-        listeners = options.listen.isEmpty ? [settings] : options.perListener.map { Settings($0) }
+        listeners =
+            options.listen.isEmpty ? [settings] : options.listen.map { Settings(options.adapted(to: $0), for: $0) }
         self.pauseLength = pauseLength
         self.capacity = capacity
         door = Door(options, pause: pauseLength, log: log)

@@ -5,6 +5,8 @@
 final class Settings: Sendable {
     /// What the administrator set.
     let options: Options
+    /// Whose clients they are for; nil without `--listen`.
+    let listener: Listener?
     /// How names are changed, where no domain is to be added.
     let names: UserName
     /// The port of real servers as the log shows it.
@@ -13,8 +15,9 @@ final class Settings: Sendable {
     private let imap: [String]
 
     /// Settings for one set of options.
-    init(_ options: Options) {
+    init(_ options: Options, for listener: Listener? = nil) {
         self.options = options
+        self.listener = listener
         names = UserName(options)
         outgoingPort = options.outgoingPortText
         imap = Capabilities.State.all.map { Capabilities.imap4(options.imapCapability, $0, options.saslMechanisms) }

@@ -34,6 +34,9 @@ struct QueryKey: Equatable, Sendable {
         self.parts = parts
     }
 
+    /// Whether a key depends on the address that the client has connected to.
+    var namesDestination: Bool { parts.contains(.destination) || parts.contains(.destinationPort) }
+
     private static func part(_ code: UInt8) -> Part? {
         switch code {
         case UInt8(ascii: "U"): .longName

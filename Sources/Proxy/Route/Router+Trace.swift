@@ -2,65 +2,54 @@ import Control
 import Loop
 
 extension Router {
-    /// Goes the way of a user's login and says what is met on it: names, keys, maps and their answers, the real server.
-    ///
-    /// It starts from no connection: addresses and ports in query keys are 0.0.0.0 and 0. It asks as a login does, and
-    /// what a map answers is remembered as after one.
-    static func trace(_ user: [UInt8], _ services: Services, maps: [LookupMap]) async -> ControlAnswer {
-        let trace = RouteTrace()
-        let router = Router(services.options, maps: maps, turn: 0, trace: trace)
-        var rows: [[String]] = []
-        guard let nowhere = SocketAddress(host: "0.0.0.0", port: 0) else { return ControlAnswer(error: "no address") }
-        let options = services.options
-        let domain = options.addDomain.isEmpty ? nil : options.explicitDomain.map { Array($0.utf8) }
-        let names = services.settings.names.adding(domain)
-        rows.append(["name", "looked up", Printable.text(names.form(of: user, for: .serverLookup))])
-        if options.authenticateIn {
-            rows.append([
-                "name", "local authentication", Printable.text(names.form(of: user, for: .localAuthentication)),
-            ])
+    /// Where clients come in, and what holds for those who do.
+    struct Entrance {
+        /// As the administrator calls it.
+        let name: String
+        /// What a client there connects to: 0.0.0.0 where that may be any address of this machine.
+        let address: SocketAddress
+        let settings: Settings
+
+        /// That of a listening socket.
+        init(_ address: SocketAddress, _ settings: Settings) {
+            name = settings.listener?.description ?? address.description
+            let isForAll = address.number.high == 0 && address.number.low == 0
+            self.address = isForAll ? SocketAddress(host: "0.0.0.0", port: address.port) ?? address : address
+            self.settings = settings
         }
-        let way = await router.route(user, names: names, source: nowhere, destination: nowhere)
-        rows += trace.lookups.map(\.row)
-        switch way {
-        case .found(var place, let name):
-            let login = options.usernameFromDatabase ? place.user ?? name : name
-            rows.append(["name", "remote login", Printable.text(names.form(of: login, for: .remoteLogin))])
-            repeat {
-                rows.append(await row(of: place, services))
-            } while place.advance()
-        case .none: rows.append(["result", "refused", Refusal.noServer.reason])
-        case .unavailable(let reason):
-            rows.append(["result", "refused", "\(Refusal.mapUnavailable.reason): \(Printable.text(reason.utf8))"])
-        }
-        return ControlAnswer(columns: ["step", "what", "result"], rows: rows)
     }
 
-    private static func row(of place: Destination, _ services: Services) async -> [String] {
-        let options = services.options
-        let port = place.port ?? options.outgoingPort ?? String(options.protocolName.defaultPort)
-        let name = ServerAddress(host: place.host, port: port).description
-        do throws(Resolver.Failure) {
-            let addresses = try await services.resolver.resolve(host: place.host, port: port)
-            return ["server", name, addresses.map(\.description).joined(separator: " ")]
-        } catch {
-            return ["server", name, "no address: \(Printable.text(error.reason.utf8))"]
+    /// Goes the way of a user's login and says what is met on it: names, keys, maps and their answers, the real server.
+    ///
+    /// It starts from no connection: the client's address in query keys is 0.0.0.0, its port 0. It asks as a login does, and
+    /// what a map answers is remembered as after one. Where the way depends on where the client comes in, what differs is said
+    /// for each.
+    static func trace(
+        _ user: [UInt8], _ services: Services, maps: [LookupMap], entrances: [Entrance]
+    ) async -> ControlAnswer {
+        guard let nowhere = SocketAddress(host: "0.0.0.0", port: 0) else { return ControlAnswer(error: "no address") }
+        let entrances = entrances.isEmpty ? [Entrance(nowhere, services.settings)] : entrances
+        let table = RouteTable()
+        var ways: [SocketAddress: RouteTable.Way] = [:]
+        for entrance in entrances {
+            // Most configurations look at none, and then the maps are asked once.
+            let address = services.options.looksAtDestination ? entrance.address : nowhere
+            let way: RouteTable.Way
+            if let known = ways[address] {
+                way = known
+            } else {
+                way = await table.way(of: user, services, maps: maps, source: nowhere, destination: address)
+                ways[address] = way
+            }
+            table.add(await way.rows(services, entrance.settings), for: entrance.name)
         }
+        return table.answer
     }
 }
 
-extension RouteTrace.Lookup {
-    /// What it is, of what, and what came of it.
-    fileprivate var row: [String] {
-        let source = isKnown ? "from memory" : "asked"
-        let result =
-            switch reply {
-            case .found(let value, let isOld):
-                "\(Printable.text(value)) (\(isOld ? "old, as the map cannot be asked" : source))"
-            case .absent(let isOld, let doubt):
-                "not there (\(isOld ? "old, as the map cannot be asked" : source)\(doubt == nil ? "" : ", too old to count"))"
-            case .unavailable(let reason): "cannot tell: \(Printable.text(reason.utf8))"
-            }
-        return ["map", "\(map ?? "popmap") \(Printable.text(key))", result]
+extension Options {
+    /// Whether the address that a client connects to decides about names or keys.
+    fileprivate var looksAtDestination: Bool {
+        (!addDomain.isEmpty && explicitDomain == nil) || queryKey.contains { QueryKey($0)?.namesDestination == true }
     }
 }

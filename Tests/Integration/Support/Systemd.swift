@@ -22,8 +22,11 @@ final class Systemd {
     private let pid: pid_t
 
     /// Starts it with the units of docs/examples/systemd.
-    /// - Parameter dropIns: for units, such as `perdition@.service`, in the form of systemd.unit(5).
-    init(_ dropIns: [String: String] = [:]) throws {
+    /// - Parameters:
+    ///   - dropIns: for units, such as `perdition@.service`, in the form of systemd.unit(5).
+    ///   - instances: those that there is a program of.
+    ///   - more: further units by their names, as a package brings them.
+    init(_ dropIns: [String: String] = [:], instances: [String] = ["imap4"], more: [String: String] = [:]) throws {
         directory = try TemporaryDirectory()
         let units = try directory.folder("units")
         let libexec = try directory.folder("usr/libexec/perdition")
@@ -34,7 +37,8 @@ final class Systemd {
             ["--prefix", "\(Self.place)/usr", "--files", providers.joined(separator: " "), "--libexec", libexec, units]
                 + providers)
         guard made.status == 0 else { throw Failure(made.output) }
-        symlink("\(Self.programs)/perdition", directory.file("usr/sbin/perdition.imap4"))
+        for name in instances { symlink("\(Self.programs)/perdition", directory.file("usr/sbin/perdition.\(name)")) }
+        for (unit, text) in more { try directory.write(text, to: "units/\(unit)") }
         for name in providers { symlink("\(Self.programs)/\(name)", "\(libexec)/\(name)") }
         // What a system has, and our units name.
         for target in ["sysinit", "basic", "shutdown", "sockets", "network-online", "nss-lookup", "network", "tests"] {
@@ -84,6 +88,11 @@ final class Systemd {
     func property(_ name: String, of unit: String) throws -> String {
         let result = try run("systemctl", "show", "--value", "-p", name, unit)
         return result.output.split(separator: "\n").first.map(String.init) ?? ""
+    }
+
+    /// Masters and workers that run under it, whichever unit has started them.
+    var proxies: [ProcessEntry] {
+        ProcessTable.family(of: pid).filter { $0.executable.hasSuffix("/perdition") }
     }
 
     /// What a test's message needs of a unit that is not as it should be.

@@ -3,7 +3,7 @@ final class IMAP4Client: MailClient {
     /// Largest literal in bytes that a name or a password may be.
     static let literalLimit = 4096
 
-    private let front: Front
+    let front: Front
     /// The tag of the LOGIN that is being worked on.
     private var tag: [UInt8] = []
     private(set) var hops = ClientFacts.mostHops
@@ -137,7 +137,7 @@ final class IMAP4Client: MailClient {
     private func startTLS() async throws(SessionEnd) {
         guard front.options.sslMode.contains(.tlsListen) else { return try await bad("STARTTLS disabled, mate") }
         guard !front.stream.isPrivate else { return try await bad("SSL already active, mate") }
-        guard !front.hasInjectedText else { return try await hangUp("Clear text behind STARTTLS, mate") }
+        guard !front.hasInjectedText else { try await hangUp("Clear text behind STARTTLS, mate") }
         try await front.send("\(tag.text) OK Begin TLS negotiation now")
         try await front.startTLS()
     }
@@ -213,7 +213,7 @@ final class IMAP4Client: MailClient {
     private func swallowLiterals(of line: [UInt8], asking: Bool = false) async throws(SessionEnd) {
         var last = line
         while let (literal, _) = IMAP4Command.literal(atEndOf: last), asking || !literal.synchronising {
-            guard literal.size <= Self.literalLimit else { return try await hangUp("Literal too large, mate") }
+            guard literal.size <= Self.literalLimit else { try await hangUp("Literal too large, mate") }
             if literal.synchronising { try await front.send("+ OK ready for additional input") }
             var bytes = try await front.bytes(literal.size)
             bytes.wipe()
@@ -222,24 +222,6 @@ final class IMAP4Client: MailClient {
     }
 
     // MARK: Answers
-
-    private func exchange(_ argument: [UInt8]) async throws(SessionEnd) -> SASLOutcome {
-        do throws(SessionEnd) {
-            return try await front.authenticate(argument)
-        } catch {
-            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
-            throw error
-        }
-    }
-
-    private func readLine() async throws(SessionEnd) -> [UInt8] {
-        do throws(SessionEnd) {
-            return try await front.line()
-        } catch {
-            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
-            throw error
-        }
-    }
 
     private func complain(about fault: IMAP4Command.Fault) async throws(SessionEnd) {
         switch fault {
@@ -254,7 +236,7 @@ final class IMAP4Client: MailClient {
     }
 
     /// Where the client's bytes can no longer be told apart there is no way on.
-    private func hangUp(_ text: String) async throws(SessionEnd) {
+    func hangUp(_ text: String) async throws(SessionEnd) -> Never {
         try await front.send("* BYE \(text)")
         await front.stream.drain()
         throw .client(.lineTooLong)

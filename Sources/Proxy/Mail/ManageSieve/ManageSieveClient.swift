@@ -1,6 +1,6 @@
 /// ManageSieve towards the user's mail program, up to its login (RFC 5804).
 final class ManageSieveClient: MailClient {
-    private let front: Front
+    let front: Front
 
     /// A dialogue over the front's stream.
     init(_ front: Front) {
@@ -162,15 +162,6 @@ final class ManageSieveClient: MailClient {
         }
     }
 
-    private func readLine() async throws(SessionEnd) -> [UInt8] {
-        do throws(SessionEnd) {
-            return try await front.line()
-        } catch {
-            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
-            throw error
-        }
-    }
-
     // MARK: Answers
 
     /// Whether a command stands alone; it is refused where it does not.
@@ -196,7 +187,7 @@ final class ManageSieveClient: MailClient {
     }
 
     /// Where the client's bytes can no longer be told apart there is no way on.
-    private func hangUp(_ text: String) async throws(SessionEnd) -> Never {
+    func hangUp(_ text: String) async throws(SessionEnd) -> Never {
         try await send("BYE", text)
         await front.stream.drain()
         throw .client(.lineTooLong)

@@ -7,8 +7,10 @@ final class ManageSieveServer: MailServer {
     /// The mechanisms of the SASL capability, in upper case.
     private var mechanisms: [[UInt8]] = []
     private var offersTLS = false
-    /// Whether it takes the client's address from us.
+    /// Whether it takes from us who the client is.
     private var takesClient = false
+    /// What it takes of that; nil where it does not say, as Dovecot.
+    private var clientFields: [[UInt8]]?
 
     /// A dialogue over the back's stream.
     init(_ back: Back) {
@@ -19,8 +21,8 @@ final class ManageSieveServer: MailServer {
         let greeting = try await readCapabilities("reading the greeting")
         try back.checkLoop(greeting.text)
         try await negotiateTLS()
-        guard let client = back.client, takesClient else { return }
-        try await back.send(Array("\(client.command)\r\n".utf8), doing: "sending XCLIENT")
+        guard takesClient, let command = back.client?.command(for: clientFields) else { return }
+        try await back.send(Array("\(command)\r\n".utf8), doing: "sending XCLIENT")
         let answer = try await read("waiting for the answer to XCLIENT")
         guard answer.kind == .ok else {
             throw .broken("answered XCLIENT with \"\(Printable.text(answer.raw))\"")
@@ -92,7 +94,11 @@ final class ManageSieveServer: MailServer {
 
     private func note(_ capability: [[UInt8]]) {
         if ASCII.equal(capability[0], "STARTTLS") { offersTLS = true }
-        if ASCII.equal(capability[0], "XCLIENT") { takesClient = true }
+        if ASCII.equal(capability[0], "XCLIENT") {
+            takesClient = true
+            let fields = capability.count > 1 ? capability[1] : []
+            clientFields = fields.isEmpty ? nil : fields.split(separator: UInt8(ascii: " ")).map(Array.init)
+        }
         if ASCII.equal(capability[0], "SASL"), capability.count > 1 {
             mechanisms = capability[1].split(separator: UInt8(ascii: " ")).map { $0.map(ASCII.upper) }
         }

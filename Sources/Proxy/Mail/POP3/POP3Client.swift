@@ -1,6 +1,6 @@
 /// POP3 towards the user's mail program, up to its login (RFC 1939, RFC 2449).
 final class POP3Client: MailClient {
-    private let front: Front
+    let front: Front
     /// The name of the last USER; forgotten after a failed login.
     private var name: [UInt8]?
 
@@ -107,7 +107,7 @@ final class POP3Client: MailClient {
             let items = Capabilities.pop3(front.options.popCapability, front.capabilities, front.mechanisms)
             try await front.send((["+OK Capability list follows, mate"] + items + ["."]).joined(separator: "\r\n"))
         } else if isSTLS {
-            guard !front.hasInjectedText else { return try await hangUp("Clear text behind STLS, mate") }
+            guard !front.hasInjectedText else { try await hangUp("Clear text behind STLS, mate") }
             try await front.send("+OK Begin TLS negotiation, mate")
             name = nil
             try await front.startTLS()
@@ -132,26 +132,8 @@ final class POP3Client: MailClient {
 
     // MARK: Answers
 
-    private func exchange(_ argument: [UInt8]) async throws(SessionEnd) -> SASLOutcome {
-        do throws(SessionEnd) {
-            return try await front.authenticate(argument)
-        } catch {
-            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
-            throw error
-        }
-    }
-
-    private func readLine() async throws(SessionEnd) -> [UInt8] {
-        do throws(SessionEnd) {
-            return try await front.line()
-        } catch {
-            if error == .client(.lineTooLong) { try await hangUp("Line too long, mate") }
-            throw error
-        }
-    }
-
     /// Where the client's bytes can no longer be trusted there is no way on.
-    private func hangUp(_ text: String) async throws(SessionEnd) {
+    func hangUp(_ text: String) async throws(SessionEnd) -> Never {
         try await front.send("-ERR \(text)")
         await front.stream.drain()
         throw .client(.lineTooLong)

@@ -21,8 +21,8 @@ final class POP3Server: MailServer {
         try back.checkLoop(line)
         try await negotiateTLS()
         // Dovecot's offer to those it trusts stands in its greeting alone.
-        guard let client = back.client, ASCII.begins(line, "+OK [XCLIENT]") else { return }
-        try await back.send(Array("\(client.command)\r\n".utf8), doing: "sending XCLIENT")
+        guard ASCII.begins(line, "+OK [XCLIENT]"), let command = back.client?.command() else { return }
+        try await back.send(Array("\(command)\r\n".utf8), doing: "sending XCLIENT")
         let answer = try await back.line(doing: "waiting for the answer to XCLIENT")
         guard ASCII.begins(answer, "+OK") else {
             throw .broken("answered XCLIENT with \"\(Printable.text(answer))\"")
