@@ -42,11 +42,13 @@ TEST_PACKAGES  = $(RUN_PACKAGES) systemd isync postfix perdition openssl testssl
                  bash-completion zsh fish dovecot-sieve dovecot-managesieved sieve-connect python3-sievelib \
                  chromium prometheus \
                  slapd ldap-utils mariadb-server postgresql ypserv ypbind-mt yp-tools rpcbind iproute2 perl \
-                 perdition-ldap perdition-mysql perdition-postgresql
+                 perdition-ldap perdition-mysql perdition-postgresql openbsd-inetd libselinux1
 
 # perf, strace and valgrind are for BENCH=--profile.
 BENCH_PACKAGES = nginx-light libnginx-mod-mail dovecot-imapd dovecot-pop3d perdition openssl python3 \
                  gcc libc6-dev binutils strace valgrind linux-perf
+
+APT = apt-get -qq -o APT::Sandbox::User=root
 
 # To make packages, and to try them.
 DEB_PACKAGES = debhelper dpkg-dev fakeroot lintian debootstrap
@@ -115,14 +117,21 @@ deb-test: deb
 	Tests/Packages/run --packages .build/deb --cache .build/deb-root.tar
 
 # What the documents say to type, each document on a machine of its own. As root.
-docs-test: build deps-test
+docs-test: build deps-test .build/xinetd
 	Tests/Documents/run --bin $(BIN)
+
+# Debian lets only one inetd be installed at a time: the other one is unpacked here, for the documents' commands.
+.build/xinetd:
+	rm -rf $@.d && install -d $@.d
+	cd $@.d && { $(APT) download xinetd || { $(APT) update && $(APT) download xinetd; }; }
+	dpkg-deb -x $@.d/xinetd_*.deb $@.d/xinetd && mv $@.d/xinetd $@ && rm -rf $@.d
 
 install: build
 	install -d $(SBIN) $(LIBEXEC) $(USERBIN)
 	install -m 755 $(BIN)/perdition $(BIN)/perditionctl $(SBIN)
 	for name in $(NAMES); do ln -sf perdition $(SBIN)/$$name; done
 	for name in $(PROVIDERS) $(HELPERS); do install -m 755 $(BIN)/$$name $(LIBEXEC); done
+	for name in $(PROVIDERS); do ln -sf ../libexec/perdition/$$name $(SBIN); done
 	for name in $(TOOLS); do install -m 755 $(BIN)/$$name $(USERBIN); done
 	for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
 	install -d $(BASHES) $(ZSHES) $(FISHES)
@@ -135,12 +144,14 @@ install: build
 	    $(BIN)/$$name --generate-completion-script bash | sed '1{/^#!/d}' >$(BASHES)/$$name && \
 	    $(BIN)/$$name --generate-completion-script zsh >$(ZSHES)/_$$name && \
 	    $(BIN)/$$name --generate-completion-script fish >$(FISHES)/$$name.fish || exit 1; done
-	if [ -d docs/examples ]; then install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES); fi
+	install -d $(EXAMPLES) && cp -R docs/examples/. $(EXAMPLES)
+	sed -i -e 's|/usr/sbin/perdition|$(PREFIX)/sbin/perdition|' -e 's|:-/usr/sbin}|:-$(PREFIX)/sbin}|' \
+	    $(EXAMPLES)/inetd.conf $(EXAMPLES)/init.d/* $(EXAMPLES)/xinetd.d/*
 	$(if $(UNITDIR),Scripts/units --prefix $(PREFIX) --files "$(FILES)" --libexec $(LIBEXEC) \
 	    $(DESTDIR)$(UNITDIR) $(PROVIDERS))
 
 uninstall:
-	cd $(SBIN) && rm -f perdition perditionctl $(NAMES)
+	cd $(SBIN) && rm -f perdition perditionctl $(NAMES) $(PROVIDERS)
 	cd $(LIBEXEC) && rm -f $(PROVIDERS) $(HELPERS) perdition-service && rmdir $(LIBEXEC)
 	cd $(USERBIN) && rm -f $(TOOLS)
 	for page in $(MAN); do rm -f $(SHARE)/man/man$${page##*.}/$${page##*/}; done

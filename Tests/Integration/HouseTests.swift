@@ -56,11 +56,15 @@ import Testing
                 "BIN=\(Programs.binaries)",
             ])
         #expect(make.status == 0, "\(make.output)")
-        let names = ["", ".imap4", ".imap4s", ".imaps", ".managesieve", ".pop3", ".pop3s"]
+        let names = [
+            "", "-map-bdb", "-map-gdbm", "-map-ldap", "-map-mysql", "-map-nis", "-map-postgres", "-map-regex", ".imap4",
+            ".imap4s", ".imaps", ".managesieve", ".pop3", ".pop3s",
+        ]
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: directory.file("usr/sbin")).sorted()
                 == names.map { "perdition\($0)" } + ["perditionctl"])
         #expect(access(directory.file("usr/libexec/perdition/perdition-map-gdbm"), X_OK) == 0)
+        #expect(access(directory.file("usr/sbin/perdition-map-gdbm"), X_OK) == 0)
         #expect(access(directory.file("usr/bin/makegdbm"), X_OK) == 0)
 
         let server = try FakeServer.mail(.pop3)
