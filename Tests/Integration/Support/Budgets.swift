@@ -33,7 +33,10 @@ enum Budgets {
     /// Bytes of the worker's private memory that one more logged-in session takes, TLS aside.
     static let privateMemoryPerIdleSession = 1_000.0
 
-    /// The same with TLS 1.3 to the client: nearly all of it is OpenSSL's, and how well that packs differs by 600 bytes
+    /// Bytes of the worker's heap that one logged-in session holds with TLS 1.3 to the client.
+    static let heapPerIdleTLSSession = 15_100.0
+
+    /// The same of the worker's private memory: nearly all of it is OpenSSL's, and how well that packs differs by 600 bytes
     /// from run to run.
     static let privateMemoryPerIdleTLSSession = 16_500.0
 }
