@@ -54,20 +54,29 @@ extension Channel {
 
 /// Small answers leave at once instead of waiting for an acknowledgement (TCP_NODELAY).
 public func setNoDelay(_ descriptor: Int32) {
-    var on: Int32 = 1
-    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
 }
 
 /// The system asks silent peers whether they are still there (SO_KEEPALIVE, RFC 1122).
 public func setKeepalive(_ descriptor: Int32, to isOn: Bool = true) {
-    var on: Int32 = isOn ? 1 : 0
-    setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, socklen_t(MemoryLayout<Int32>.size))
+    set(descriptor, SOL_SOCKET, SO_KEEPALIVE, isOn ? 1 : 0)
 }
 
 /// The system takes no more than so many bytes that the peer has no room for (TCP_NOTSENT_LOWAT, tcp(7)): what a peer
 /// that does not read costs the system, which else keeps megabytes for it. What is on its way is not counted, so that
 /// it slows nobody down. Set on a listening socket it holds for the connections.
 public func limitUnsent(_ descriptor: Int32, bytes: Int32) {
-    var bytes = bytes
-    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &bytes, socklen_t(MemoryLayout<Int32>.size))
+    set(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, bytes)
+}
+
+/// The system holds back what does not fill a segment until it is told otherwise, the connection's end comes, or 200 ms
+/// are over (TCP_CORK, tcp(7)).
+func setCork(_ descriptor: Int32, to isOn: Bool) {
+    set(descriptor, Int32(IPPROTO_TCP), TCP_CORK, isOn ? 1 : 0)
+}
+
+// Each is a matter of speed, or of a peer that is gone: where the system does not have it, things go on.
+private func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
+    var value = value
+    setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
 }

@@ -25,6 +25,38 @@ import Testing
         }
     }
 
+    /// What is held back leaves with what follows, be it more bytes or the end.
+    @Test func gathersWhatLeavesTogether() async throws {
+        let listener = try Listener("127.0.0.1")
+        try await onLoop { loop in
+            for ends in [{ (channel: Channel) in channel.close() }, { $0.endOutput() }, { $0.gather(false) }] {
+                let channel = try await Channel.connect(to: listener.address, on: loop.thread, within: 10_000)
+                let peer = try listener.accept()
+                channel.gather(true)
+                #expect(channel.send("good") == .moved(4))
+                #expect(channel.send("bye") == .moved(3))
+                var waiting: Int32 = 0
+                #expect(ioctl(peer, UInt(FIONREAD), &waiting) == 0 && waiting == 0)
+                ends(channel)
+                var room = [UInt8](repeating: 0, count: 8)
+                #expect(read(peer, &room, 8) == 7)
+                #expect(try segmentsWithData(peer) == 1)
+                channel.close()
+                close(peer)
+            }
+        }
+    }
+
+    /// How many segments with bytes in them a connection has had from its peer.
+    private func segmentsWithData(_ descriptor: Int32) throws -> UInt32 {
+        // Linux's struct tcp_info up to tcpi_data_segs_in; glibc's ends before.
+        var info = [UInt32](repeating: 0, count: 39)
+        var length = socklen_t(4 * info.count)
+        let code = getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &length)
+        guard code == 0, length == socklen_t(4 * info.count) else { throw Errno.last }
+        return info[38]
+    }
+
     @Test(arguments: ["127.0.0.1", "::1"]) func hearsARefusal(host: String) async throws {
         let address: SocketAddress
         do {

@@ -71,7 +71,7 @@ final class Stream {
     /// Closes the connection. More calls do nothing.
     func close() {
         guard !channel.isClosed else { return }
-        _ = tls?.shutdown()
+        sayGoodbye()
         tls = nil
         channel.close()
     }
@@ -127,6 +127,8 @@ final class Stream {
     /// - Parameter more: whether more, or the end, follows at once.
     func write(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> IOResult {
         guard let tls else { return channel.send(bytes, more: more) }
+        if more { channel.gather(true) }
+        defer { if !more { channel.gather(false) } }
         var sent = 0
         while sent < bytes.count {
             switch tls.write(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
@@ -145,8 +147,15 @@ final class Stream {
 
     /// Ends our direction and leaves the other open.
     func endOutput() {
-        _ = tls?.shutdown()
+        sayGoodbye()
         channel.endOutput()
+    }
+
+    /// The goodbye of TLS shares a segment with the connection's end, which follows at once.
+    private func sayGoodbye() {
+        guard let tls else { return }
+        channel.gather(true)
+        _ = tls.shutdown()
     }
 
     // MARK: Waiting, for the login
