@@ -28,6 +28,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     @exclusivity(unchecked) private var generation: UInt32 = 1
     @exclusivity(unchecked) private var timers: TimerWheel
     @exclusivity(unchecked) private var repeated: [Channel] = []
+    /// Tasks that have had more than their turn.
+    @exclusivity(unchecked) private var queue = Deque<UnsafeContinuation<Void, Never>>()
     @exclusivity(unchecked) private var turnTargets: [any TurnTarget] = []
     /// Called before each sleep, after everything else of the turn.
     @exclusivity(unchecked) public var beforeSleep: (() -> Void)?
@@ -36,6 +38,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     @exclusivity(unchecked) public private(set) var now: UInt64
     /// Room shared by everything on this loop that reads and passes on at once; nothing stays in it over a suspension.
     public let scratch: UnsafeMutableRawBufferPointer
+
+    /// How many of the queue go on in each turn.
+    private static let calledPerTurn = 16
 
     /// Size of `scratch` in bytes: large enough that a bulk transfer costs few calls, small enough for the cache.
     public static let scratchSize = 128 * 1024
@@ -133,6 +138,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             }
             runRepeated()
             fireTimers()
+            callFromQueue()
             takeInbox(beforeSleep: false)
         }
     }
@@ -153,6 +159,19 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         }
     }
 
+    /// Suspends the calling task until others have had their turn. Of all who do so only a few go on in each turn of the
+    /// loop: however many have much to do, those with little wait for few of them.
+    public func queueUp() async {
+        await withUnsafeContinuation { queue.append($0) }
+    }
+
+    private func callFromQueue() {
+        for _ in 0..<Self.calledPerTurn {
+            guard let next = queue.popFirst() else { return }
+            next.resume()
+        }
+    }
+
     private func takeInbox(beforeSleep: Bool) {
         inbox.withLock { inbox in
             if !inbox.jobs.isEmpty {
@@ -165,7 +184,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     private func waitTime() -> Int32 {
-        guard jobs.isEmpty, repeated.isEmpty else { return 0 }
+        guard jobs.isEmpty, repeated.isEmpty, queue.isEmpty else { return 0 }
         guard let delay = timers.delay(from: Self.clock()) else { return -1 }
         return Int32(clamping: delay)
     }

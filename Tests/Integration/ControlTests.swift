@@ -114,9 +114,11 @@ import Testing
     @Test func countersOutliveACrash() throws {
         let server = try FakeServer.mail(.imap4)
         let control = try Controlled(.imap4, ["--outgoing_server", "127.0.0.1:\(server.port)"])
-        for _ in 0..<3 {
+        for number in 1...3 {
             let client = try control.proxy.client()
             #expect(try client.logIn(.imap4) == Flavour.imap4.success)
+            // The client hears of it first.
+            try eventually("the login counts") { try control.stat("logins_ok") == number }
             kill(try control.proxy.worker.pid, SIGKILL)
             _ = try client.rest()
         }

@@ -55,6 +55,27 @@ import Testing
         #expect(here.count == 1)
     }
 
+    /// Of those who queue up a few go on in each turn, and in the end all.
+    @Test func fewOfTheQueueGoOnInATurn() async throws {
+        try await onLoop { loop in
+            let steps = Tally()
+            for _ in 0..<100 {
+                loop.start { loop in
+                    for _ in 0..<5 {
+                        await loop.thread.queueUp()
+                        steps.add()
+                    }
+                }
+            }
+            let turns = Tally()
+            loop.thread.beforeSleep = { turns.add() }
+            while steps.count < 500, turns.count < 10_000 { await loop.turn() }
+            loop.thread.beforeSleep = nil
+            #expect(steps.count == 500)
+            #expect(turns.count >= 500 / 16)
+        }
+    }
+
     @Test func aLoopThatDoesNotRunBelongsToNobody() throws {
         let thread = try LoopThread()
         #expect(!thread.isCurrent)

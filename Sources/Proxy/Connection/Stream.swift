@@ -228,7 +228,7 @@ final class Stream {
         for _ in 0..<256 {
             switch read(into: room) {
             // Others have their turn, however much comes.
-            case .moved: await Task.yield()
+            case .moved: await channel.thread.queueUp()
             case .closed, .failed: return
             case .wouldBlock: if await channel.waitReadable(within: patience) != .ready { return }
             }

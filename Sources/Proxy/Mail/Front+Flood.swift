@@ -1,12 +1,14 @@
+import Loop
+
 extension Front {
     /// One less than the lines a client may send until others have their turn, whatever more it has sent: a power of two.
-    static let linesPerTurn = 15
+    static let linesPerTurn = 3
     /// Most lines of a client that does not log in; no mail program comes near.
     static let lineLimit = 1000
 
     /// Lets others have their turn, and ends a conversation that comes to nothing.
     func rest(after lines: Int) async throws(SessionEnd) {
-        await Task.yield()
+        await stream.channel.thread.queueUp()
         guard lines >= Self.lineLimit else { return }
         try await dismiss("Too many commands, mate")
     }

@@ -61,11 +61,12 @@ final class Systemd {
             export container=test SYSTEMD_UNIT_PATH=\(Self.place)/units
             exec /lib/systemd/systemd --system --unit=tests.target --show-status=no
             """, to: "start")
+        try directory.write(Self.ownGroup(directory), to: "own-group")
         let process = try ChildProcess(
-            Programs.debian("unshare"),
+            "/bin/sh",
             [
-                "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts", "--ipc", "--cgroup", "/bin/sh",
-                directory.file("start"),
+                directory.file("own-group"), Programs.debian("unshare"), "--mount", "--pid", "--fork", "--kill-child",
+                "--mount-proc", "--uts", "--ipc", "--cgroup", "/bin/sh", directory.file("start"),
             ], log: directory.file("log"))
         self.process = process
         var found: ProcessEntry?
@@ -76,6 +77,37 @@ final class Systemd {
         guard let found else { throw Failure("systemd does not start: \(process.log)") }
         pid = found.pid
         try eventually("systemd answers") { try run("systemctl", "is-active", "tests.target").status == 0 }
+    }
+
+    deinit {
+        process.end()
+        let folders = directory.text("groups").split(separator: "\n").map(String.init)
+        // They can go when the last process has gone.
+        try? eventually("its control groups are gone") {
+            _ = try ChildProcess.run(
+                Programs.debian("find"), folders + ["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"])
+            return folders.allSatisfy { access($0, F_OK) != 0 }
+        }
+    }
+
+    /// A script that runs its arguments in control groups of their own, in each tree that systemd may use. In one that it
+    /// shares with another, units of one name are in one group, and one systemd clears away what the other has made.
+    private static func ownGroup(_ directory: TemporaryDirectory) -> String {
+        let name = URL(fileURLWithPath: directory.path).lastPathComponent
+        return """
+            set -e
+            while IFS=: read -r number kind own; do
+                case $kind in
+                name=systemd) tree=/sys/fs/cgroup/systemd ;;
+                "") tree=/sys/fs/cgroup; [ ! -d $tree/unified ] || tree=$tree/unified ;;
+                *) continue ;;
+                esac
+                mkdir "$tree$own/\(name)"
+                echo "$tree$own/\(name)" >>\(directory.file("groups"))
+                echo $$ >"$tree$own/\(name)/cgroup.procs"
+            done </proc/self/cgroup
+            exec "$@"
+            """
     }
 
     /// Runs a command where the units run.
