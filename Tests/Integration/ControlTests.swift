@@ -257,10 +257,14 @@ import Testing
         #expect(access(control.socket, F_OK) != 0, "nothing is left")
     }
 
+    /// Its provider ends with it, and the log does not speak of starting it again.
     @Test func drainOfAnIdleProxyEndsIt() throws {
-        let control = try Controlled(.imap4)
+        let control = try Controlled(.imap4, popmap: Popmap(["joe:127.0.0.1"]))
         #expect(try control.ctl("drain").status == 0)
         #expect(try control.proxy.process.exitStatus() == 0)
+        let messages = control.proxy.messages
+        #expect(messages.last == "Exiting: the last session has ended")
+        #expect(!messages.contains { $0.contains("exited") || $0.contains("started again") }, "\(messages)")
     }
 
     /// Who has been quiet hears why, where the protocol lets a server speak unasked.

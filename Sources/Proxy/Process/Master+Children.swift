@@ -71,7 +71,7 @@ extension Master {
                 restarts[charge.name, default: 0] += 1
             }
             let line = charge.ended(status: status, now: now)
-            if ending == nil { log.error("\(line)") }
+            if ending == nil, !endsAll { log.error("\(line)") }
         }
     }
 
@@ -79,6 +79,7 @@ extension Master {
 
     /// The workers first, so that their last lookups still find a provider.
     func endAll(_ signals: SignalDescriptor) {
+        endsAll = true
         if let rehearsal { kill(rehearsal.pid, SIGKILL) }
         end(generations.map(\.worker), signals)
         end(attendants.map(\.charge), signals)

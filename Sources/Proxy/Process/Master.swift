@@ -43,6 +43,8 @@ final class Master {
     var drainingSince: UInt64?
     /// The signal that ends the program; nil until there is one.
     var ending: Int32?
+    /// Whether the processes are being ended, be it for that signal or because the last session is over.
+    var endsAll = false
     /// When the service manager's watchdog was fed last.
     var lastFed: UInt64 = 0
     /// Whether it goes without food, and the log has it.
