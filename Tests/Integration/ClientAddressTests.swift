@@ -98,6 +98,15 @@ import Testing
         let option = how.hasPrefix("v") ? ["--outgoing_proxy_protocol", how] : ["--forward_client_address"]
         let proxy = try Perdition(
             name: "perdition.\(ports[how] == nil ? "imap4" : how)", popmap: popmap, Self.trusting + option)
+        let client = try logIn(proxy, how)
+        defer { client.hangUp() }
+        try eventually("Dovecot's log") { store.log.contains("Login: user=<alice>") }
+        let line = store.log.split(separator: "\n").first { $0.contains("Login: user=<alice>") } ?? ""
+        #expect(line.contains("rip=203.0.113.7,"), "\(line)")
+    }
+
+    /// Logs alice in from 203.0.113.7, in a protocol.
+    private func logIn(_ proxy: Perdition, _ how: String) throws -> MailClient {
         let client = try client(
             proxy, Array(Self.line.utf8), greeting: how == "pop3" ? "+OK" : how == "managesieve" ? "OK" : "* OK")
         switch how {
@@ -109,9 +118,7 @@ import Testing
             try client.send("a LOGIN alice \"a secret\"\r\n")
             #expect(try client.lines { $0.hasPrefix("a ") }.last == "a OK You are so in")
         }
-        try eventually("Dovecot's log") { store.log.contains("Login: user=<alice>") }
-        let line = store.log.split(separator: "\n").first { $0.contains("Login: user=<alice>") } ?? ""
-        #expect(line.contains("rip=203.0.113.7,"), "\(line)")
+        return client
     }
 
     /// Dovecot's line of a login, and that of its session, end with the name our log has.
@@ -124,17 +131,8 @@ import Testing
         let popmap = try Popmap(["alice:127.0.0.1:\(try #require(ports[how]))"])
         let proxy = try Perdition(
             name: "perdition.\(how)", popmap: popmap, ["--forward_session_id"] + Self.trusting + more)
-        let client = try client(
-            proxy, Array(Self.line.utf8), greeting: how == "pop3" ? "+OK" : how == "managesieve" ? "OK" : "* OK")
-        switch how {
-        case "pop3": #expect(try client.pass("alice", "a secret") == "+OK You are so in")
-        case "managesieve":
-            let message = Data("\0alice\0a secret".utf8).base64EncodedString()
-            #expect(try client.ask("AUTHENTICATE \"PLAIN\" \"\(message)\"") == "OK \"You are so in\"")
-        default:
-            try client.send("a LOGIN alice \"a secret\"\r\n")
-            #expect(try client.lines { $0.hasPrefix("a ") }.last == "a OK You are so in")
-        }
+        let client = try logIn(proxy, how)
+        defer { client.hangUp() }
         try eventually("Dovecot's log") { store.log.contains("Login: user=<alice>") }
         let route = "203.0.113.7:4321->198.51.100.1:143"
         let ours = try proxy.message { $0.hasPrefix("Session: \(route) session=<") }
