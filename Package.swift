@@ -145,5 +145,5 @@ if Context.environment["PERDITION_FUZZ"] != nil {
                 "Authentication", "CLinux", "Control", "Daemon", "Lookup", "Loop", "PopmapFile", "Proxy", "QuotedText",
                 "TLS",
             ],
-            path: "Fuzz", exclude: ["corpus", "dictionaries", "thread-sanitizer.supp"], swiftSettings: rules))
+            path: "Fuzz", exclude: ["corpus", "dictionaries", "thread-sanitizer.c"], swiftSettings: rules))
 }
