@@ -25,6 +25,22 @@ public enum Limits {
         return UInt(limit.rlim_cur)
     }
 
+    /// Descriptors that room is made for ahead of their use.
+    private static let mostInTable: UInt = 1 << 16
+
+    /// Makes the system's table of this process's descriptors as large as it may become, up to 65,536 descriptors (512 KiB
+    /// of the system's). Linux doubles it when it is full, and lets whoever opens a descriptor wait meanwhile for all
+    /// processors to have passed a quiet state (`synchronize_rcu`), where there is more than one thread: tens of
+    /// milliseconds each time in which no loop accepts, just when a crowd arrives.
+    /// - Parameter descriptors: how many the process may open.
+    public static func makeTable(for descriptors: UInt) {
+        let last = Int32(clamping: min(descriptors, mostInTable)) - 1
+        guard last >= 0 else { return }
+        // The table stays as large as it was once.
+        let highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last)
+        if highest >= 0 { close(highest) }
+    }
+
     /// The most the system allows any process; 0 where it does not say.
     private static var systemOpenFiles: rlim_t {
         let file = open("/proc/sys/fs/nr_open", O_RDONLY | O_CLOEXEC)

@@ -78,6 +78,7 @@ public final class Acceptor: ChannelHandler, TimerTarget {
             }
             accepted(connection, peer)
         }
+        thread.isCrowded = true
     }
 
     private func take() -> (connection: Int32, peer: SocketAddress)? {

@@ -30,6 +30,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     @exclusivity(unchecked) private var repeated: [Channel] = []
     /// Tasks that have had more than their turn.
     @exclusivity(unchecked) private var queue = Deque<UnsafeContinuation<Void, Never>>()
+    /// Whether more connections may wait than were taken in this turn: their greetings come before anything long.
+    @exclusivity(unchecked) public internal(set) var isCrowded = false
     @exclusivity(unchecked) private var turnTargets: [any TurnTarget] = []
     /// Called before each sleep, after everything else of the turn.
     @exclusivity(unchecked) public var beforeSleep: (() -> Void)?
@@ -133,6 +135,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             if stopped { break }
             let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
             now = Self.clock()
+            isCrowded = false
             if count > 0 {
                 for index in 0..<Int(count) { dispatch(events[index]) }
             }
@@ -160,13 +163,14 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     }
 
     /// Suspends the calling task until others have had their turn. Of all who do so only a few go on in each turn of the
-    /// loop: however many have much to do, those with little wait for few of them.
+    /// loop, and only one while connections wait to be taken: however many have much to do, those with little wait for few
+    /// of them.
     public func queueUp() async {
         await withUnsafeContinuation { queue.append($0) }
     }
 
     private func callFromQueue() {
-        for _ in 0..<Self.calledPerTurn {
+        for _ in 0..<(isCrowded ? 1 : Self.calledPerTurn) {
             guard let next = queue.popFirst() else { return }
             next.resume()
         }

@@ -161,6 +161,30 @@ import Testing
         #expect(status == 0)
     }
 
+    /// The kernel's own word for the size of its table is FDSize in /proc/PID/status.
+    @Test func theTableOfDescriptorsIsLargeEnoughFromTheStart() {
+        let status = child {
+            guard let before = Self.descriptorTable, before < 5000 else { return 1 }
+            Limits.makeTable(for: 5000)
+            guard let after = Self.descriptorTable, after >= 5000, after < 16_384 else { return 2 }
+            // Less than there is changes nothing, and no descriptor is left open.
+            Limits.makeTable(for: 64)
+            guard Self.descriptorTable == after, linux_fcntl(4999, F_GETFD, 0) == -1 else { return 3 }
+            return 0
+        }
+        #expect(status == 0)
+    }
+
+    private static var descriptorTable: Int? {
+        let file = linux_open("/proc/self/status", O_RDONLY, 0)
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = read(file, &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        let lines = String(decoding: bytes[..<count], as: UTF8.self).split(separator: "\n")
+        return lines.first { $0.hasPrefix("FDSize:") }.flatMap { Int($0.filter(\.isNumber)) }
+    }
+
     @Test func closedStandardStreamsAreFilled() {
         let status = child {
             let next = linux_open("/dev/null", O_RDWR, 0)

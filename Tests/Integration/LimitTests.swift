@@ -118,6 +118,15 @@ import Testing
 
     // MARK: Descriptors
 
+    /// A table that grows while loops run makes all of them wait.
+    @Test func theTableOfDescriptorsDoesNotHaveToGrow() throws {
+        let proxy = try Perdition(.imap4, [])
+        let said = try proxy.message { $0.hasPrefix("Open files: ") }
+        let limit = try #require(Int(said.dropFirst("Open files: ".count).prefix { $0 != "," }))
+        let table = try #require(Int(try #require(proxy.worker.status("FDSize").first)))
+        #expect(table >= min(limit, 65_536))
+    }
+
     /// A proxy that may have 256 descriptors and no more, whatever rights it has.
     private static func poorProxy(_ options: [String], in directory: TemporaryDirectory) throws -> Perdition {
         let script = try directory.write(

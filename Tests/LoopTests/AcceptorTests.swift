@@ -76,6 +76,35 @@ import Testing
         }
     }
 
+    /// While connections wait, of those who queue up one goes on in each turn.
+    @Test func whoWaitsAtTheDoorComesBeforeTheQueue() async throws {
+        let listener = try Listener("127.0.0.1", backlog: 512)
+        let bursts = 10
+        let clients = try (0..<Acceptor.burst * bursts).map { _ in try listener.connect() }
+        defer { for client in clients { close(client) } }
+        try await onLoop { loop in
+            let steps = Tally()
+            for _ in 0..<200 {
+                loop.start { loop in
+                    await loop.thread.queueUp()
+                    steps.add()
+                }
+            }
+            var count = 0
+            let acceptor = try Acceptor(listener.descriptor, on: loop.thread) { descriptor, _ in
+                close(descriptor)
+                count += 1
+            } failed: {
+                Issue.record("\($0)")
+            }
+            // One turn for the tasks to come to the queue, and one behind the last burst.
+            while count < clients.count { await loop.turn() }
+            #expect(steps.count <= bursts + 2)
+            while steps.count < 200 { await loop.turn() }
+            acceptor.stop()
+        }
+    }
+
     /// A socket that was shut down stands in for EMFILE, which would hit every other test of this process too.
     @Test func restsWhileNothingCanBeAccepted() async throws {
         let listener = try Listener("127.0.0.1")

@@ -27,6 +27,10 @@ enum Security: String {
 
 /// One end of a session: a channel, the TLS layer once there is one, and during login the lines that wait.
 final class Stream {
+    /// Bytes read at once, at most, while lines are waited for: more than what most say in a login, and little enough that
+    /// thousands who say much without need leave it with the system.
+    private static let readSize = 2048
+
     /// The descriptor below.
     let channel: Channel
     /// The layer between; nil while bytes go in clear text.
@@ -237,7 +241,8 @@ final class Stream {
 
     private func fill() async throws(StreamError) {
         while true {
-            let room = UnsafeMutableRawBufferPointer(rebasing: channel.thread.scratch.prefix(max(reader.room, 1)))
+            let size = max(min(reader.room, Self.readSize), 1)
+            let room = UnsafeMutableRawBufferPointer(rebasing: channel.thread.scratch.prefix(size))
             switch read(into: room) {
             case .moved(let count):
                 let piece = UnsafeMutableRawBufferPointer(rebasing: room.prefix(count))

@@ -2,6 +2,7 @@ import Loop
 
 extension Front {
     /// One less than the lines a client may send until others have their turn, whatever more it has sent: a power of two.
+    /// It is one line, while connections wait to be taken.
     static let linesPerTurn = 3
     /// Most lines of a client that does not log in; no mail program comes near.
     static let lineLimit = 1000

@@ -55,7 +55,9 @@ final class Front {
     /// The next line, without its end.
     func line() async throws(SessionEnd) -> [UInt8] {
         lines &+= 1
-        if lines & Self.linesPerTurn == 0 { try await rest(after: lines) }
+        if lines & Self.linesPerTurn == 0 || (lines > 1 && stream.channel.thread.isCrowded) {
+            try await rest(after: lines)
+        }
         do {
             return try await stream.line()
         } catch {
@@ -83,7 +85,9 @@ final class Front {
 
     /// Sends a line and its end at once.
     func send(_ line: String) async throws(SessionEnd) {
-        var bytes = Array(line.utf8)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(line.utf8.count + 2)
+        bytes.append(contentsOf: line.utf8)
         bytes.append("\r\n")
         try await send(bytes)
     }

@@ -78,7 +78,9 @@ final class Worker {
             signals = try SignalDescriptor([
                 SIGTERM, SIGINT, SIGQUIT, SIGHUP, Self.leave, SIGUSR1, SIGPIPE, SIGWINCH,
             ])
-            descriptors = Int(Limits.raiseOpenFiles())
+            let limit = Limits.raiseOpenFiles()
+            Limits.makeTable(for: limit)
+            descriptors = Int(limit)
             let identity = geteuid() == 0 ? try Identity(user: options.username, group: options.group) : nil
             sink = try LogSink(try LogDestination(options.logFacility), name: options.programName, owner: identity)
             tls = try TLSContexts(options, passphrase: orders.passphrase, tickets: brief.tickets)
