@@ -1,4 +1,4 @@
-/* What the three measuring programs share: time, growable bytes, sockets, and the text of the test message. */
+/* What the measuring programs share: time, growable bytes, sockets, and the text of the test message. */
 #ifndef BENCH_NET_H
 #define BENCH_NET_H
 
