@@ -70,7 +70,13 @@ final class Session: Visitor {
     /// Serves the client until its login, and starts the relay.
     /// - Returns: the relay that took over; nil where the session is over.
     func run() async -> Relay? {
-        services.log.info(Logger.Message(stringLiteral: "Connect:  " + route + note))
+        services.log.info(
+            Logger.Message(
+                stringLiteral: LineText.make(capacity: route.utf8.count + note.utf8.count + 10) { text in
+                    text.append("Connect:  ")
+                    text.append(route)
+                    text.append(note)
+                }))
         do throws(SessionEnd) {
             return try await serve()
         } catch {
@@ -97,7 +103,13 @@ final class Session: Visitor {
 
     private func serve() async throws(SessionEnd) -> Relay? {
         if options.debug, options.connectionLogging { client.transcript = transcript("CLIENT") }
-        let identity = await "ready on \(hostName()) \(services.checksum)"
+        let (name, checksum) = (await hostName(), services.checksum)
+        let identity = LineText.make(capacity: name.utf8.count + checksum.utf8.count + 10) { text in
+            text.append("ready on ")
+            text.append(name)
+            text.append(" ")
+            text.append(checksum)
+        }
         let front = Front(
             stream: client, settings: settings, identity: identity, listenTLS: services.tls.listen,
             pauseLength: services.pauseLength)

@@ -76,32 +76,32 @@ import Testing
         }
     }
 
-    /// While connections wait, of those who queue up one goes on in each turn.
-    @Test func whoWaitsAtTheDoorComesBeforeTheQueue() async throws {
+    /// Turns in which it takes as many as it may are crowded, and no others.
+    @Test func saysWhenMoreMayWait() async throws {
         let listener = try Listener("127.0.0.1", backlog: 512)
-        let bursts = 10
-        let clients = try (0..<Acceptor.burst * bursts).map { _ in try listener.connect() }
+        let clients = try (0..<Acceptor.burst * 3 + 5).map { _ in try listener.connect() }
         defer { for client in clients { close(client) } }
         try await onLoop { loop in
-            let steps = Tally()
-            for _ in 0..<200 {
-                loop.start { loop in
-                    await loop.thread.queueUp()
-                    steps.add()
-                }
-            }
-            var count = 0
+            var (count, taken) = (0, 0)
             let acceptor = try Acceptor(listener.descriptor, on: loop.thread) { descriptor, _ in
                 close(descriptor)
                 count += 1
+                taken += 1
             } failed: {
                 Issue.record("\($0)")
             }
-            // One turn for the tasks to come to the queue, and one behind the last burst.
+            var crowded: [Int: Bool] = [:]
+            loop.thread.beforeSleep = {
+                #expect(crowded[taken, default: loop.thread.isCrowded] == loop.thread.isCrowded)
+                crowded[taken] = loop.thread.isCrowded
+                taken = 0
+            }
             while count < clients.count { await loop.turn() }
-            #expect(steps.count <= bursts + 2)
-            while steps.count < 200 { await loop.turn() }
+            await loop.turn()
+            loop.thread.beforeSleep = nil
             acceptor.stop()
+            #expect(crowded.allSatisfy { $0.value == ($0.key == Acceptor.burst) })
+            #expect(crowded[Acceptor.burst] == true && crowded[0] == false)
         }
     }
 

@@ -76,6 +76,37 @@ import Testing
         }
     }
 
+    /// While connections wait to be taken, one goes on in each turn.
+    @Test func oneOfTheQueueGoesOnInACrowdedTurn() async throws {
+        try await onLoop { loop in
+            let thread = loop.thread
+            let (one, other) = try socketPair()
+            let channel = try Channel(one, on: thread)
+            let steps = Tally()
+            var (turns, gone) = (0, 0)
+            let crowd = Callback {
+                thread.isCrowded = true
+                turns += 1
+                gone = steps.count
+                if turns < 50 { thread.again(channel) }
+            }
+            channel.handler = crowd
+            thread.again(channel)
+            for _ in 0..<100 {
+                loop.start { loop in
+                    await loop.thread.queueUp()
+                    steps.add()
+                }
+            }
+            // In the end all do.
+            while steps.count < 100 { await loop.turn() }
+            #expect(turns == 50)
+            #expect((40...50).contains(gone))
+            channel.close()
+            close(other)
+        }
+    }
+
     @Test func aLoopThatDoesNotRunBelongsToNobody() throws {
         let thread = try LoopThread()
         #expect(!thread.isCurrent)

@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 
 /// The lines and literals of one direction, cut out of a bounded buffer that is wiped as it is used up.
 struct LineReader {
@@ -41,20 +42,28 @@ struct LineReader {
 
     /// Cuts off the next line.
     mutating func nextLine() -> Line {
-        guard let end = memory[searched..<tail].firstIndex(of: UInt8(ascii: "\n")) else {
+        guard let end = place(of: UInt8(ascii: "\n"), in: searched..<tail) else {
             searched = tail
             return room > 0 ? .incomplete : .tooLong
         }
-        var line: [UInt8] = []
-        line.reserveCapacity(end - head)
-        for byte in memory[head..<end] where byte != UInt8(ascii: "\r") { line.append(byte) }
+        // Nearly always there is one CR, the last byte.
+        let last = end > head && memory[end - 1] == UInt8(ascii: "\r") ? end - 1 : end
+        var line: [UInt8]
+        if place(of: UInt8(ascii: "\r"), in: head..<last) == nil {
+            line = [UInt8](memory[head..<last])
+        } else {
+            // Room for all of it, since growing would leave copies behind.
+            line = []
+            line.reserveCapacity(last - head)
+            for byte in memory[head..<last] where byte != UInt8(ascii: "\r") { line.append(byte) }
+        }
         use(upTo: end + 1)
         return .line(line)
     }
 
     /// The next line as it came, its end included, and left where it is; empty where there is no whole one.
     func peekLine() -> [UInt8] {
-        guard let end = memory[head..<tail].firstIndex(of: UInt8(ascii: "\n")) else { return [] }
+        guard let end = place(of: UInt8(ascii: "\n"), in: head..<tail) else { return [] }
         return [UInt8](memory[head...end])
     }
 
@@ -79,6 +88,14 @@ struct LineReader {
         let waiting = count
         use(upTo: tail)
         return waiting
+    }
+
+    private func place(of byte: UInt8, in range: Range<Int>) -> Int? {
+        memory.withUnsafeBytes { memory in
+            let part = UnsafeRawBufferPointer(rebasing: memory[range])
+            guard let start = part.baseAddress, let found = memchr(start, Int32(byte), part.count) else { return nil }
+            return range.lowerBound + (UnsafeRawPointer(found) - start)
+        }
     }
 
     private mutating func use(upTo end: Int) {

@@ -3,8 +3,8 @@ enum Budgets {
     /// Calls of malloc and its relatives in the worker for one session: connect, log in, log out, close.
     static func allocationsPerLogin(_ flavour: Flavour) -> Double {
         switch flavour {
-        case .imap4: 75
-        case .pop3: 61
+        case .imap4: 65
+        case .pop3: 58
         }
     }
 

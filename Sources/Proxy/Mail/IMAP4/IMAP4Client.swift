@@ -14,7 +14,14 @@ final class IMAP4Client: MailClient {
     }
 
     func greet() async throws(SessionEnd) {
-        try await front.send("* OK [CAPABILITY \(capabilities)] perdition \(front.identity)")
+        let capabilities = capabilities
+        try await front.send(
+            LineText.make(capacity: capabilities.utf8.count + front.identity.utf8.count + 32) { text in
+                text.append("* OK [CAPABILITY ")
+                text.append(capabilities)
+                text.append("] perdition ")
+                text.append(front.identity)
+            })
     }
 
     func readCredentials() async throws(SessionEnd) -> Credentials {
@@ -68,11 +75,14 @@ final class IMAP4Client: MailClient {
         if front.options.serverRespLine {
             reply += tagged(login.answer)
         } else {
-            var answer = Array("OK \(front.options.okLine)".utf8)
-            if front.options.serverCapability {
-                answer.insert(contentsOf: IMAP4Response.capabilityCode(of: login.answer), at: 3)
-            }
-            reply += tagged(answer)
+            let line = front.options.okLine.utf8
+            let code = front.options.serverCapability ? IMAP4Response.capabilityCode(of: login.answer) : []
+            reply.reserveCapacity(reply.count + tag.count + code.count + line.count + 6)
+            reply.append(contentsOf: tag)
+            reply.append(" OK ")
+            reply.append(contentsOf: code)
+            reply.append(contentsOf: line)
+            reply.append("\r\n")
         }
         try await front.send(reply)
     }

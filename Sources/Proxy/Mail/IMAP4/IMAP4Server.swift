@@ -233,12 +233,15 @@ final class IMAP4Server: MailServer {
         capabilities?.contains { $0.elementsEqual(word.utf8) } ?? false
     }
 
+    private static let digits = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
+
     private func nextTag() -> [UInt8] {
-        let digits = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
-        let tag =
-            Array("flim".utf8) + [digits[sequence / digits.count % digits.count], digits[sequence % digits.count]]
-        sequence += 1
-        return tag
+        let digits = Self.digits
+        defer { sequence += 1 }
+        return [
+            UInt8(ascii: "f"), UInt8(ascii: "l"), UInt8(ascii: "i"), UInt8(ascii: "m"),
+            digits[sequence / digits.count % digits.count], digits[sequence % digits.count],
+        ]
     }
 
     private static func refusal(_ answer: [UInt8]) -> Refusal {
