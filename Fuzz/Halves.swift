@@ -169,17 +169,18 @@ func checkClient(_ bytes: [UInt8], _ input: inout Input, _ settings: Settings) -
 /// another mechanism: only lines with AUTHENTICATE or AUTH count.
 func checkSecrecy(ofResponse response: [UInt8], _ said: [UInt8], _ transcript: [String]) {
     let begins = said.split(separator: 10).contains { line in
-        guard Array(line).occurrences(of: response) > 0 else { return false }
+        guard line.filter({ $0 != 13 }).occurrences(of: response) > 0 else { return false }
         let words = line.split(separator: 32, maxSplits: 2, omittingEmptySubsequences: false)
         return words.prefix(2).contains { ASCII.equal($0, "AUTHENTICATE") || ASCII.equal($0, "AUTH") }
     }
     if begins { checkSecrecy(response, said, transcript) }
 }
 
-/// A password that stood once in all that the client said is in no line of the transcript.
+/// A password that stood once in all that the client said is in no line of the transcript. CRs do not count, as lines are
+/// read without.
 func checkSecrecy(_ secret: [UInt8], _ said: [UInt8], _ transcript: [String]) {
     guard secret.count >= 6, secret.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x22 && $0 != 0x5c }),
-        said.occurrences(of: secret) == 1
+        said.filter({ $0 != 13 }).occurrences(of: secret) == 1
     else { return }
     // What we say ourselves may have the same letters in it.
     let lines = transcript.filter { $0.hasPrefix("CLIENT") }

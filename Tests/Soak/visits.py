@@ -15,6 +15,32 @@ PATIENCE = 400
 SieveClient.read_timeout = PATIENCE
 
 
+class Ending:
+    """A socket whose end is an error: sievelib reads on for ever where a connection ends ahead of the answer."""
+
+    def __init__(self, socket):
+        self.socket = socket
+
+    def __getattr__(self, name):
+        return getattr(self.socket, name)
+
+    def recv(self, size):
+        data = self.socket.recv(size)
+        if not data:
+            raise EOFError("the connection has ended")
+        return data
+
+
+class Sieve(SieveClient):
+    @property
+    def sock(self):
+        return self.ending
+
+    @sock.setter
+    def sock(self, socket):
+        self.ending = socket and Ending(socket)
+
+
 class Lost(Exception):
     """A session that did not do what it should have."""
 
@@ -149,7 +175,7 @@ def script(visit):
 
 
 def with_sievelib(visit):
-    client = SieveClient("localhost", visit.proxy.port)
+    client = Sieve("localhost", visit.proxy.port)
     if not client.connect(visit.user, visit.password, starttls=visit.security == "starttls", authmech="PLAIN"):
         raise Lost(f"sievelib: {client.errmsg!r}")
     if not client.putscript(visit.marker, script(visit)):
