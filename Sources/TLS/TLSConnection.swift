@@ -70,6 +70,8 @@ public final class TLSConnection {
             return .failed(error)
         }
         openssl_drop_chain(ssl)
+        // Not before: a handshake would take, wipe and give back its buffers for each of its messages.
+        openssl_release_buffers(ssl)
         return .done(0)
     }
 

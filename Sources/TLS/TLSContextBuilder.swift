@@ -26,11 +26,10 @@ final class TLSContextBuilder {
     func setModes(wipes: Bool) {
         // Auto-retry stays on: without it a read that only met a session ticket would ask for an edge that never comes,
         // because what followed is in the socket's buffer already.
-        let modes =
-            SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
-            | SSL_MODE_AUTO_RETRY
+        let modes = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY
         openssl_set_mode(handle, Int(modes))
-        // One read(2) a record instead of two. The buffer goes back when all of it is used, so an idle session pays nothing.
+        // One read(2) a record instead of two. The buffer goes back when all of it is used, so an idle session pays nothing:
+        // see `TLSConnection.handshake()`.
         openssl_set_read_ahead(handle)
         // Mail programs drop connections without close_notify; and POP3 and IMAP say themselves where data ends.
         SSL_CTX_set_options(handle, openssl_OP_NO_RENEGOTIATION | openssl_OP_IGNORE_UNEXPECTED_EOF)

@@ -25,6 +25,9 @@ static const uint64_t openssl_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
 /* SSL_CTX_set_mode is a macro around SSL_CTX_ctrl. */
 static inline void openssl_set_mode(SSL_CTX *context, long mode) { SSL_CTX_set_mode(context, mode); }
 
+/* SSL_set_mode is a macro around SSL_ctrl. */
+static inline void openssl_release_buffers(SSL *ssl) { SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS); }
+
 /* SSL_CTX_set_read_ahead is a macro around SSL_CTX_ctrl. */
 static inline void openssl_set_read_ahead(SSL_CTX *context) { SSL_CTX_set_read_ahead(context, 1); }
 
