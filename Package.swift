@@ -60,15 +60,17 @@ let package = Package(
         // What the programs are made of.
         .target(name: "Loop", dependencies: ["CLinux", collections], swiftSettings: rules),
         .target(name: "Daemon", dependencies: ["CLinux", logging], swiftSettings: rules),
-        .target(name: "Lookup", dependencies: ["CLinux", "Loop", collections, logging], swiftSettings: rules),
         .target(
-            name: "Provider", dependencies: ["CLinux", "Daemon", "Lookup", "Loop", arguments, logging],
+            name: "Lookup", dependencies: ["CLinux", "Loop", "PopmapTable", collections, logging], swiftSettings: rules),
+        .target(
+            name: "Provider", dependencies: ["CLinux", "Daemon", "Lookup", "Loop", "PopmapTable", arguments, logging],
             swiftSettings: rules),
         .target(name: "TLS", dependencies: ["CLinux", "COpenSSL"], swiftSettings: rules),
         .target(name: "QuotedText", swiftSettings: rules),
-        .target(name: "PopmapFile", dependencies: ["CLinux"], swiftSettings: rules),
-        .target(name: "GDBM", dependencies: ["CGDBM", "CLinux", "PopmapFile"], swiftSettings: rules),
-        .target(name: "BDB", dependencies: ["CBDB", "CLinux", "PopmapFile"], swiftSettings: rules),
+        .target(name: "PopmapTable", dependencies: ["CLinux"], swiftSettings: rules),
+        .target(name: "PopmapFile", dependencies: ["CLinux", "PopmapTable"], swiftSettings: rules),
+        .target(name: "GDBM", dependencies: ["CGDBM", "CLinux", "PopmapFile", "PopmapTable"], swiftSettings: rules),
+        .target(name: "BDB", dependencies: ["CBDB", "CLinux", "PopmapFile", "PopmapTable"], swiftSettings: rules),
         .target(name: "SQL", dependencies: ["CLinux", "Lookup", "Loop", "Provider", logging], swiftSettings: rules),
         .target(name: "Control", swiftSettings: rules),
         .target(name: "Authentication", dependencies: ["Lookup"], swiftSettings: rules),
@@ -83,15 +85,18 @@ let package = Package(
         // The programs.
         .executableTarget(name: "Perdition", dependencies: ["Proxy"], swiftSettings: rules),
         .executableTarget(
-            name: "MapGDBM", dependencies: ["GDBM", "Lookup", "PopmapFile", "Provider", arguments], swiftSettings: rules
-        ),
+            name: "MapGDBM", dependencies: ["GDBM", "Lookup", "PopmapFile", "PopmapTable", "Provider", arguments],
+            swiftSettings: rules),
         .executableTarget(
-            name: "MapBDB", dependencies: ["BDB", "Lookup", "PopmapFile", "Provider", arguments], swiftSettings: rules),
+            name: "MapBDB", dependencies: ["BDB", "Lookup", "PopmapFile", "PopmapTable", "Provider", arguments],
+            swiftSettings: rules),
         .executableTarget(
             name: "MapNIS", dependencies: ["CLinux", "CNIS", "Lookup", "Provider", arguments], swiftSettings: rules),
         .executableTarget(
             name: "MapRegex",
-            dependencies: ["CLinux", "Lookup", "PopmapFile", "Provider", "QuotedText", arguments, logging],
+            dependencies: [
+                "CLinux", "Lookup", "PopmapFile", "PopmapTable", "Provider", "QuotedText", arguments, logging,
+            ],
             swiftSettings: rules),
         .executableTarget(
             name: "MapLDAP",

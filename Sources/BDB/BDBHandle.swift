@@ -2,6 +2,7 @@ import CBDB
 import CLinux
 import Glibc
 public import PopmapFile
+public import PopmapTable
 
 /// An open Berkeley DB file, hash or btree.
 ///

@@ -2,6 +2,7 @@ import CGDBM
 import CLinux
 import Glibc
 public import PopmapFile
+public import PopmapTable
 
 /// An open GDBM database; closed when it is let go. It belongs to one thread at a time.
 ///

@@ -1,5 +1,6 @@
 import DequeModule
 public import Loop
+import PopmapTable
 
 /// Asks a map provider on behalf of the sessions of one loop.
 ///
@@ -29,6 +30,10 @@ public final class Client {
     let map: [UInt8]
     let thread: LoopThread
     let pulse: Pulse
+    private let keeper: TableKeeper?
+    /// What the keeper had when it was last looked at.
+    @exclusivity(unchecked) private var table: PopmapTable?
+    @exclusivity(unchecked) private var tableVersion = 0
     private let deadline: UInt64
     private let limit: Int
     @exclusivity(unchecked) private var connections: [ClientConnection] = []
@@ -53,17 +58,37 @@ public final class Client {
     ///   - milliseconds: the time after which a lookup is given up.
     ///   - connections: how many there are at most.
     ///   - pulse: what the clients of all loops know of this provider; nil for one that nobody else asks.
+    ///   - tables: of this map, for all loops; nil for a map that is asked each time.
     ///   - thread: the loop of the caller; everything here is called on it.
     public init(
         path: String, map: String = "popmap", deadline milliseconds: UInt64 = 5000, connections: Int = 4,
-        pulse: Pulse? = nil, on thread: LoopThread
+        pulse: Pulse? = nil, tables keeper: TableKeeper? = nil, on thread: LoopThread
     ) {
         self.path = path
         self.map = Array(map.utf8)
         self.pulse = pulse ?? Pulse(patience: milliseconds / 5 * 3) { _ in }
+        self.keeper = keeper
         deadline = milliseconds
         self.limit = max(1, connections)
         self.thread = thread
+    }
+
+    /// The answer where it can be had without asking the provider; else nil.
+    public func answerAtOnce(_ key: [UInt8]) -> Answer? {
+        guard let keeper else { return nil }
+        if keeper.version != tableVersion { (table, tableVersion) = keeper.current }
+        if let table {
+            if table.isCurrent {
+                switch table.find(key) {
+                case .value(let value): return .found(value)
+                case .absent: return .notFound
+                case .unknown: return nil
+                }
+            }
+            keeper.drop(table)
+        }
+        keeper.missed(thread.now)
+        return nil
     }
 
     /// Looks a key up. It comes back by the deadline, with `.temporary` where there was no answer.

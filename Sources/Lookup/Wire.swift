@@ -11,6 +11,9 @@ public enum Wire {
         public var key: ArraySlice<UInt8>
     }
 
+    /// Stands ahead of a map's name where all of its entries are asked for: see ``TableKeeper``.
+    public static let tablePrefix = "table:"
+
     private static let blank = UInt8(ascii: " ")
     private static let comma = UInt8(ascii: ",")
 
@@ -35,7 +38,7 @@ public enum Wire {
     public static func append(_ answer: Answer, to output: inout [UInt8]) {
         switch answer {
         case .found(let value):
-            guard value.count <= Limits.reply - 3 else {
+            guard value.count <= Limits.value else {
                 append("PERM ", reason: "the value is longer than a reply may be", to: &output)
                 return
             }

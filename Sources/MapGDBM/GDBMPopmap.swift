@@ -1,6 +1,7 @@
 import GDBM
 import Lookup
 import PopmapFile
+import PopmapTable
 import Provider
 
 /// The popmap in a GDBM file.
@@ -32,5 +33,14 @@ struct GDBMPopmap: Popmap {
 
     func reopen() {
         reader.reopen()
+    }
+
+    func table() -> PopmapTableFile? {
+        // Lookups say what is wrong with the file.
+        try? reader.table(longestKey: Limits.key, longestValue: Limits.value)
+    }
+
+    static func withdrawTable(_ configuration: GDBMSource) {
+        configuration.withdrawTable()
     }
 }

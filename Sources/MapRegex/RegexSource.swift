@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import Logging
 import PopmapFile
+import PopmapTable
 import QuotedText
 import Synchronization
 

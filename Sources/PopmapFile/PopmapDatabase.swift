@@ -1,3 +1,5 @@
+public import PopmapTable
+
 /// One kind of database file, as its library sees it: what readers, writers and tools of this module need of it. An
 /// instance belongs to one thread at a time, and is closed when it is let go.
 public protocol PopmapDatabase: AnyObject, SendableMetatype {

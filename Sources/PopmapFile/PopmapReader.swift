@@ -1,3 +1,5 @@
+public import PopmapTable
+
 /// One thread's view of a database file that may be rebuilt at any time.
 public final class PopmapReader<Database: PopmapDatabase> {
     private let source: PopmapSource<Database>
@@ -13,7 +15,19 @@ public final class PopmapReader<Database: PopmapDatabase> {
     /// - Throws: `PopmapFileError` where the database is missing, broken, or being built for the first time.
     public func fetch(_ key: [UInt8]) throws(PopmapFileError) -> [UInt8]? {
         guard let value = try handle().fetch(key) else { return nil }
-        return value.firstIndex(of: 0).map { Array(value[..<$0]) } ?? value
+        return value.untilNUL
+    }
+
+    /// All entries as they are now, in one piece of memory for others to read; nil where there is none at present: while
+    /// the file is being rebuilt or was changed a moment ago, or for good where it is very large.
+    /// - Parameters:
+    ///   - longestKey: bytes of the longest key there are lookups for.
+    ///   - longestValue: bytes of the longest value a reply can have; for others the table says to ask.
+    /// - Throws: `PopmapFileError` as `fetch` does.
+    public func table(longestKey: Int, longestValue: Int) throws(PopmapFileError) -> PopmapTableFile? {
+        let handle = try handle()
+        guard let snapshot = open?.snapshot, source.isCurrent(snapshot) else { return nil }
+        return try snapshot.table(of: source.path, reader: handle, limits: (longestKey, longestValue))
     }
 
     /// Calls with every key and value, in the order of the file.
@@ -24,7 +38,7 @@ public final class PopmapReader<Database: PopmapDatabase> {
         try handle.forEachKey { keys.append($0) }
         for key in keys {
             guard let value = try handle.fetch(key) else { continue }
-            body(key, value.firstIndex(of: 0).map { Array(value[..<$0]) } ?? value)
+            body(key, value.untilNUL)
         }
     }
 
@@ -43,4 +57,9 @@ public final class PopmapReader<Database: PopmapDatabase> {
         open = (snapshot, handle)
         return handle
     }
+}
+
+extension [UInt8] {
+    /// What is ahead of the first NUL; all where there is none.
+    var untilNUL: [UInt8] { firstIndex(of: 0).map { Array(self[..<$0]) } ?? self }
 }

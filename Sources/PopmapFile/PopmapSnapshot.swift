@@ -1,5 +1,7 @@
 import CLinux
 import Glibc
+import PopmapTable
+import Synchronization
 
 /// A private copy, in memory, of a database as it was at one moment.
 ///
@@ -11,6 +13,14 @@ final class PopmapSnapshot<Database: PopmapDatabase>: Sendable {
     /// Whether the file had been at rest for longer than its time stamps are fine, so that any change shows in them.
     let settled: Bool
     private let descriptor: Int32
+    private let table = Mutex<TableState>(.none)
+
+    private enum TableState {
+        case none
+        case made(PopmapTableFile)
+        /// There is to be none.
+        case refused
+    }
 
     /// The kernel stamps files with the time of its last tick, at most 10 milliseconds ago (at 100 Hz).
     static var tick: Int64 { 20_000_000 }
@@ -52,6 +62,61 @@ final class PopmapSnapshot<Database: PopmapDatabase>: Sendable {
 
     deinit {
         close(descriptor)
+        withdrawTable()
+    }
+
+    /// All entries in one piece of memory, for others to read; made when it is first asked for. Nil where there can be
+    /// none.
+    /// - Parameters:
+    ///   - path: of the file.
+    ///   - reader: of this copy.
+    ///   - limits: bytes of the longest key and value there are lookups for.
+    /// - Throws: `PopmapFileError` where the copy cannot be read.
+    func table(
+        of path: String, reader: Database, limits: (key: Int, value: Int)
+    ) throws(PopmapFileError) -> PopmapTableFile? {
+        let result: Result<PopmapTableFile?, PopmapFileError> = table.withLock { table in
+            switch table {
+            case .made(let file): return .success(file)
+            case .refused: return .success(nil)
+            case .none: break
+            }
+            do throws(PopmapFileError) {
+                let made = try Self.makeTable(of: path, identity, reader, limits)
+                table = made.map { .made($0) } ?? .refused
+                return .success(made)
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    private static func makeTable(
+        of path: String, _ identity: FileIdentity, _ reader: Database, _ limits: (key: Int, value: Int)
+    ) throws(PopmapFileError) -> PopmapTableFile? {
+        guard path.hasPrefix("/"), identity.size <= largestOfTable else { return nil }
+        var maker = PopmapTableMaker(path: path, identity: identity)
+        var keys: [[UInt8]] = []
+        try reader.forEachKey { if $0.count <= limits.key { keys.append($0) } }
+        for key in keys {
+            guard let value = try reader.fetch(key) else { continue }
+            let text = value.untilNUL
+            // What is too long for a reply is a fault, which the provider tells.
+            maker.add(key, text.count <= limits.value ? text : nil)
+        }
+        return maker.finish()
+    }
+
+    /// Bytes of a file above which every lookup is left to the provider: reading all of it takes seconds.
+    private static var largestOfTable: Int64 { 256 << 20 }
+
+    /// Has those who hold the table ask the provider from now on.
+    func withdrawTable() {
+        table.withLock { table in
+            if case .made(let file) = table { file.revoke() }
+            table = .refused
+        }
     }
 
     /// A reader of this copy; one per thread.

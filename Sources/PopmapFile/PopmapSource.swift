@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import PopmapTable
 import Synchronization
 
 /// A database file that may be rebuilt at any time, in place or by renaming: always a whole state of it.
@@ -64,8 +65,14 @@ public final class PopmapSource<Database: PopmapDatabase>: Sendable {
     func renew(_ known: PopmapSnapshot<Database>?) {
         state.withLock { state in
             state.stale = state.stale || state.snapshot === known
+            if state.stale { state.snapshot?.withdrawTable() }
             state.nextTry = 0
         }
+    }
+
+    /// Has those who hold a table made of the file ask from now on (SIGHUP).
+    public func withdrawTable() {
+        state.withLock { $0.snapshot?.withdrawTable() }
     }
 
     /// Whether a copy is the present state of the file, as far as one system call can tell.
@@ -97,6 +104,7 @@ public final class PopmapSource<Database: PopmapDatabase>: Sendable {
             var pause: UInt64 = 0
             do throws(PopmapSnapshotFailure) {
                 let snapshot = try PopmapSnapshot<Database>(of: path)
+                state.snapshot?.withdrawTable()
                 // A copy of a file changed this very moment is good for now, and taken again when it is at rest.
                 state = State(snapshot: snapshot, nextTry: now &+ UInt64(PopmapSnapshot<Database>.tick / 1_000_000))
                 return .success(snapshot)

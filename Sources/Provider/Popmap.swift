@@ -1,4 +1,5 @@
 public import Lookup
+public import PopmapTable
 
 /// A backend of a map provider: what is particular to one kind of database.
 ///
@@ -26,6 +27,28 @@ public protocol Popmap: SendableMetatype {
 
     /// Lets go of what it holds open and begins anew with the next lookup (SIGHUP).
     mutating func reopen()
+
+    /// All entries as they are now, for a proxy that would rather read than ask; nil where there is no such thing at
+    /// present. Only a map whose every change shows in the state of one file can have one.
+    /// - Throws: `NoTable` where there never will be one.
+    mutating func table() throws(NoTable) -> PopmapTableFile?
+
+    /// Has those who hold a table ask from now on (SIGHUP).
+    static func withdrawTable(_ configuration: Configuration)
+}
+
+extension Popmap {
+    /// None: this kind of map has to be asked.
+    public mutating func table() throws(NoTable) -> PopmapTableFile? { throw NoTable() }
+
+    /// Nobody holds one.
+    public static func withdrawTable(_ configuration: Configuration) {}
+}
+
+/// There is no table of such a map.
+public struct NoTable: Error {
+    /// What to throw.
+    public init() {}
 }
 
 /// An options string that makes no sense.

@@ -135,6 +135,7 @@ public enum Service {
             Notification.send(.reloading)
             log.info("the map is opened anew")
             pool.reopenings.add(1, ordering: .releasing)
+            Map.withdrawTable(configuration)
             Notification.send(.ready)
         }
         Notification.send(.stopping)

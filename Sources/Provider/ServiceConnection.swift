@@ -1,6 +1,15 @@
 import CLinux
 import Glibc
 import Lookup
+import PopmapTable
+
+/// What becomes of a request.
+enum ServiceReply {
+    /// The answer to a lookup.
+    case answer(Answer)
+    /// All entries, as a descriptor beside the reply.
+    case table(PopmapTableFile)
+}
 
 /// One connection to a provider. It is a value that a worker takes out of the table while it works on it.
 struct ServiceConnection: Sendable {
@@ -61,7 +70,7 @@ struct ServiceConnection: Sendable {
     /// - Parameters:
     ///   - room: where to read to.
     ///   - answer: looks a request up that has waited for so many nanoseconds.
-    mutating func serve(room: UnsafeMutableRawBufferPointer, answer: (Wire.Request?, UInt64) -> Answer) -> Next {
+    mutating func serve(room: UnsafeMutableRawBufferPointer, answer: (Wire.Request?, UInt64) -> ServiceReply) -> Next {
         for _ in 0..<Self.turns {
             // Replies first: a connection that does not take them is not read from.
             guard let step = replyToAll(answer) else { return .close }
@@ -95,17 +104,28 @@ struct ServiceConnection: Sendable {
         return poll(&state, 1, 0) == 1 && state.revents & Int16(POLLHUP) != 0
     }
 
+    /// Sends a descriptor beside its reply, behind the replies that are due.
+    /// - Returns: whether all were taken; who asks for this has not sent much ahead.
+    private mutating func handOver(_ table: PopmapTableFile) -> Bool {
+        guard flush() == true else { return false }
+        var reply: [UInt8] = []
+        Wire.append(.found(Array("table".utf8)), to: &reply)
+        return linux_send_descriptor(descriptor, reply, reply.count, table.descriptor) == reply.count
+    }
+
     /// Answers every whole request that is here.
     /// - Returns: whether all replies were taken; nil where the connection must go.
-    private mutating func replyToAll(_ answer: (Wire.Request?, UInt64) -> Answer) -> Bool? {
+    private mutating func replyToAll(_ answer: (Wire.Request?, UInt64) -> ServiceReply) -> Bool? {
         guard let taken = flush() else { return nil }
         if !taken { return false }
         var now = ServiceClock.now()
         var began = now
         do {
             while let payload = try input.next() {
-                let reply = answer(Wire.request(payload), now > received ? now - received : 0)
-                Wire.append(reply, to: &output)
+                switch answer(Wire.request(payload), now > received ? now - received : 0) {
+                case .answer(let answer): Wire.append(answer, to: &output)
+                case .table(let table): guard handOver(table) else { return nil }
+                }
                 // Replies share a write, but none waits for the slow lookup of the next.
                 now = ServiceClock.now()
                 if output.count >= Self.outputLimit || now &- began > ServiceClock.patience {

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Logging
+import Lookup
 import Loop
 import Synchronization
 
@@ -26,6 +27,8 @@ final class ServicePool: Sendable {
 
     let listeners: [ServiceListener]
     let mapName: [UInt8]
+    /// The name by which all entries of the map are asked for.
+    let tableName: [UInt8]
     private let limit: Int
     private let epoll: Int32
     private let alarm: Int32
@@ -41,6 +44,7 @@ final class ServicePool: Sendable {
     init(_ listeners: [ServiceListener], mapName: [UInt8], connections limit: Int) throws(Errno) {
         self.listeners = listeners
         self.mapName = mapName
+        tableName = Wire.tablePrefix.utf8 + mapName
         self.limit = limit
         epoll = linux_epoll_create()
         guard epoll >= 0 else { throw .last }

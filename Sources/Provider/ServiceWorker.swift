@@ -70,16 +70,32 @@ struct ServiceWorker<Map: Popmap> {
         }
     }
 
-    private mutating func answer(_ request: Wire.Request?, waited: UInt64) -> Answer {
-        guard let request else { return .permanent("a request is '<map> <key>'") }
-        guard request.map.elementsEqual(pool.mapName) else { return .permanent("there is no map of this name here") }
+    private mutating func answer(_ request: Wire.Request?, waited: UInt64) -> ServiceReply {
+        guard let request else { return .answer(.permanent("a request is '<map> <key>'")) }
+        let isOfOne = request.map.elementsEqual(pool.mapName)
+        guard isOfOne || request.map.elementsEqual(pool.tableName) else {
+            return .answer(.permanent("there is no map of this name here"))
+        }
         let asked = pool.reopenings.load(ordering: .acquiring)
         if asked != reopenings {
             reopenings = asked
             map.reopen()
         }
+        return isOfOne ? .answer(lookUp(request.key, waited: waited)) : table()
+    }
+
+    private mutating func table() -> ServiceReply {
+        do {
+            guard let table = try map.table() else { return .answer(.notFound) }
+            return .table(table)
+        } catch {
+            return .answer(.permanent("lookups are all there is in this map"))
+        }
+    }
+
+    private mutating func lookUp(_ key: ArraySlice<UInt8>, waited: UInt64) -> Answer {
         let began = ServiceClock.now()
-        let answer = waited > longestWait ? .temporary("too many lookups wait") : map.lookup(Array(request.key))
+        let answer = waited > longestWait ? .temporary("too many lookups wait") : map.lookup(Array(key))
         isSlow = ServiceClock.now() &- began > Self.longEnough
         switch answer {
         case .temporary(let reason), .permanent(let reason): complain(reason)

@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <syslog.h>
@@ -116,20 +117,90 @@ int linux_fork(void) { return fork(); }
 
 int linux_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1U /* MFD_CLOEXEC */); }
 
-int linux_sealed_file(const char *name, size_t size) {
+static int file_of_size(const char *name, size_t size) {
     int fd = (int)syscall(SYS_memfd_create, name, 3U /* MFD_CLOEXEC | MFD_ALLOW_SEALING */);
-    if (fd < 0) return -1;
-    /* F_ADD_SEALS: F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW */
-    if (ftruncate(fd, (off_t)size) == 0 && fcntl(fd, 1033, 7) == 0) return fd;
+    if (fd < 0 || ftruncate(fd, (off_t)size) == 0) return fd;
     int code = errno;
     close(fd);
     errno = code;
     return -1;
 }
 
+static int sealed(int fd, int seals) { return fcntl(fd, 1033 /* F_ADD_SEALS */, seals) == 0; }
+
+int linux_sealed_file(const char *name, size_t size) {
+    int fd = file_of_size(name, size);
+    /* F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW */
+    if (fd < 0 || sealed(fd, 7)) return fd;
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
+int linux_sealed_memory(const char *name, size_t size, void **memory) {
+    int fd = file_of_size(name, size);
+    *memory = fd < 0 ? NULL : linux_map_shared(fd, size);
+    if (*memory == NULL) return fd;
+    /* The same and F_SEAL_FUTURE_WRITE, which Linux 5.1 brought. */
+    if (sealed(fd, 0x17) || sealed(fd, 7)) return fd;
+    munmap(*memory, size);
+    *memory = NULL;
+    return fd;
+}
+
 void *linux_map_shared(int fd, size_t size) {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+const void *linux_map_sealed(int fd, size_t *size) {
+    struct stat status;
+    /* F_GET_SEALS, F_SEAL_SHRINK: their macros hide behind _GNU_SOURCE in older headers. */
+    int seals = fcntl(fd, 1034);
+    if (seals < 0 || !(seals & 2) || fstat(fd, &status) != 0 || status.st_size <= 0) return NULL;
+    *size = (size_t)status.st_size;
+    void *memory = mmap(NULL, *size, PROT_READ, MAP_SHARED, fd, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+long linux_send_descriptor(int fd, const void *bytes, size_t count, int sent) {
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.room = {0}};
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &sent, sizeof(int));
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+long linux_receive_descriptor(int fd, void *bytes, size_t count, int *received) {
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(8 * sizeof(int))];
+    } control = {.room = {0}};
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    *received = -1;
+    long got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    if (got < 0) return got;
+    for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
+        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
+        for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= head->cmsg_len; at += sizeof(int)) {
+            int one;
+            memcpy(&one, CMSG_DATA(head) + at, sizeof one);
+            if (*received < 0) *received = one;
+            else close(one);
+        }
+    }
+    return got;
 }
 
 int linux_pidfd(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }

@@ -55,7 +55,9 @@ final class Floor {
         let deadline = UInt64(max(options.mapTimeout, 1)) &* 1000
         let maps = services.maps.map {
             LookupMap(
-                name: $0.name, client: Client(path: $0.socket, deadline: deadline, pulse: $0.pulse, on: loop.thread),
+                name: $0.name,
+                client: Client(
+                    path: $0.socket, deadline: deadline, pulse: $0.pulse, tables: $0.tables, on: loop.thread),
                 memory: $0.memory, notice: $0.notice)
         }
         self.maps = maps

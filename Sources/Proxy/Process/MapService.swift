@@ -14,6 +14,8 @@ struct MapService: Sendable {
     let socket: String
     /// Signs of life of its provider.
     let pulse: Pulse
+    /// Its tables; nil for a map that has none.
+    let tables: TableKeeper?
     /// What it said before; nil where nothing is to be remembered.
     let memory: MapMemory?
     /// Told while old answers are in use.
@@ -44,10 +46,18 @@ struct MapService: Sendable {
             }
             return MapService(
                 name: entries.count > 1 ? entry.library : nil, socket: socket, pulse: pulse,
+                tables: hasTables(entry, options) ? TableKeeper(path: socket) : nil,
                 // One session has nothing to remember for.
                 memory: options.inetdMode ? nil : MapMemory.Policy(options).map { MapMemory($0) },
                 notice: Notice(log))
         }
+    }
+
+    /// Whether to ask for tables: those of a file that the provider and its worker see by the same path.
+    private static func hasTables(_ entry: MapList.Entry, _ options: Options) -> Bool {
+        // One session has no use for all entries.
+        guard entry.takesOptions, !options.inetdMode, let name = MapProvider.shortName(entry.library) else { return false }
+        return ["gdbm", "bdb"].contains(name)
     }
 
     /// For a provider that is not ours to end.

@@ -72,8 +72,19 @@ int linux_memory_file(const char *name);
 /* The same of a fixed size that nobody can change any more (fcntl F_ADD_SEALS): whoever maps it cannot be made to touch
  * memory that is not there. Zero throughout, and without memory where nothing is written. */
 int linux_sealed_file(const char *name, size_t size);
+/* The same, mapped here to read and write (NULL where that fails), and from then on for nobody to write through any other
+ * map or descriptor (F_SEAL_FUTURE_WRITE, where the kernel has it). */
+int linux_sealed_memory(const char *name, size_t size, void **memory);
 /* mmap(2) returns a pointer that is -1 where it fails, and its flags are macros: shared, to read and write; NULL. */
 void *linux_map_shared(int fd, size_t size);
+/* The same to read only, and all of the file, whose size it says; NULL as well where its maker could make it smaller
+ * (fcntl F_GET_SEALS), and with it touch memory that is not there. */
+const void *linux_map_sealed(int fd, size_t *size);
+
+/* A message with a descriptor beside it (sendmsg(2), recvmsg(2), SCM_RIGHTS): made of macros over cmsghdr. Received: the
+ * first descriptor, close-on-exec, or -1 where none came; any others are closed. */
+long linux_send_descriptor(int fd, const void *bytes, size_t count, int sent);
+long linux_receive_descriptor(int fd, void *bytes, size_t count, int *received);
 
 /* sys/pidfd.h is not in the Glibc module; readable when the process has ended. */
 int linux_pidfd(int pid);
