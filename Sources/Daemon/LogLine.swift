@@ -28,19 +28,24 @@ struct LogLine: ~Copyable {
     /// Copies the longest beginning that is printable ASCII and has room.
     /// - Returns: how many bytes that were.
     private mutating func copy(printable source: UnsafeBufferPointer<UInt8>) -> Int {
-        let limit = min(source.count, room)
-        let bytes = UnsafeRawBufferPointer(source)
+        let bytes = UnsafeRawBufferPointer(source).prefix(room)
+        let length = Self.printable(UnsafeRawBufferPointer(rebasing: bytes))
+        copy(bytes.prefix(length))
+        return length
+    }
+
+    /// How many bytes from the beginning are printable ASCII.
+    private static func printable(_ bytes: UnsafeRawBufferPointer) -> Int {
         var length = 0
         // Eight at a time: below 0x20 borrows into the top bit, above 0x7e carries into it.
-        while length + 8 <= limit {
+        while length + 8 <= bytes.count {
             let word = bytes.loadUnaligned(fromByteOffset: length, as: UInt64.self)
             let low = (word &- 0x2020_2020_2020_2020) & ~word
             let high = (word &+ 0x0101_0101_0101_0101) | word
             guard (low | high) & 0x8080_8080_8080_8080 == 0 else { break }
             length += 8
         }
-        while length < limit, source[length] >= 32, source[length] < 127 { length += 1 }
-        copy(bytes.prefix(length))
+        while length < bytes.count, bytes[length] >= 32, bytes[length] < 127 { length += 1 }
         return length
     }
 
@@ -97,6 +102,19 @@ struct LogLine: ~Copyable {
     /// How many bytes a character that begins with `byte` has in all; 1 for those in the middle of one.
     private static func length(ofCharacter byte: UInt8) -> Int {
         byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4
+    }
+
+    /// Has `body` write where the line goes on, and keeps that as it is where all of it is printable ASCII.
+    /// - Parameter body: fills the memory from its beginning, and returns how much of it.
+    mutating func append(writing body: (UnsafeMutableBufferPointer<UInt8>) -> Int) {
+        let free = UnsafeMutableBufferPointer(rebasing: buffer[count..<(count + room)])
+        let written = UnsafeBufferPointer(rebasing: UnsafeBufferPointer(free)[..<max(0, min(body(free), free.count))])
+        guard Self.printable(UnsafeRawBufferPointer(written)) < written.count else {
+            count += written.count
+            return
+        }
+        // It grows where it stands.
+        Array(written).withUnsafeBufferPointer { append(escaping: $0) }
     }
 
     /// Ends the line.

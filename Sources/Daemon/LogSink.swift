@@ -54,20 +54,30 @@ public final class LogSink: Sendable {
 
     /// Writes one line. Longer ones than 4,095 bytes are cut; control characters are shown, not obeyed.
     public func write(_ level: Logger.Level, _ text: String) {
+        write(level) { $0.append(text) }
+    }
+
+    /// Writes one line that `body` puts where it goes: no String has to be made for it.
+    /// - Parameter body: fills the memory from its beginning, as far as it reaches, and returns how much of it.
+    public func write(_ level: Logger.Level, filling body: (UnsafeMutableBufferPointer<UInt8>) -> Int) {
+        write(level) { $0.append(writing: body) }
+    }
+
+    private func write(_ level: Logger.Level, _ body: (inout LogLine) -> Void) {
         let size = LogLine.maximumLength + 1
         if descriptor >= 0, let room = linux_batch_room(descriptor, size) {
-            linux_batch_add(fill(UnsafeMutableBufferPointer(start: room, count: size), text))
+            linux_batch_add(fill(UnsafeMutableBufferPointer(start: room, count: size), body))
             return
         }
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: size) { buffer in
             if case .syslog = destination {
                 var line = LogLine(buffer)
-                line.append(text)
+                body(&line)
                 line.end(with: 0)
                 line.bytes.withMemoryRebound(to: CChar.self) { linux_syslog(Self.priority(level), $0.baseAddress) }
                 return
             }
-            let count = fill(buffer, text)
+            let count = fill(buffer, body)
             // A full disk or a closed pipe must not end the program, and there is nobody left to tell.
             while Glibc.write(descriptor, buffer.baseAddress, count) < 0, linux_errno() == EINTR {}
         }
@@ -75,11 +85,11 @@ public final class LogSink: Sendable {
 
     /// The whole line with its head.
     /// - Returns: its length.
-    private func fill(_ buffer: UnsafeMutableBufferPointer<UInt8>, _ text: String) -> Int {
+    private func fill(_ buffer: UnsafeMutableBufferPointer<UInt8>, _ body: (inout LogLine) -> Void) -> Int {
         var line = LogLine(buffer)
         clock.withLock { $0.append(time(nil), to: &line) }
         line.append(trusted: head)
-        line.append(text)
+        body(&line)
         line.end(with: UInt8(ascii: "\n"))
         return line.count
     }

@@ -34,6 +34,8 @@ public final class Client {
     /// What the keeper had when it was last looked at.
     @exclusivity(unchecked) private var table: PopmapTable?
     @exclusivity(unchecked) private var tableVersion = 0
+    /// When it was last found to be right, on the loop's clock.
+    @exclusivity(unchecked) private var tableSeen: UInt64 = 0
     private let deadline: UInt64
     private let limit: Int
     @exclusivity(unchecked) private var connections: [ClientConnection] = []
@@ -76,19 +78,34 @@ public final class Client {
     /// The answer where it can be had without asking the provider; else nil.
     public func answerAtOnce(_ key: [UInt8]) -> Answer? {
         guard let keeper else { return nil }
-        if keeper.version != tableVersion { (table, tableVersion) = keeper.current }
+        if keeper.version != tableVersion {
+            (table, tableVersion) = keeper.current
+            tableSeen = 0
+        }
         if let table {
             if table.isCurrent {
+                tableSeen = thread.now
                 switch table.find(key) {
                 case .value(let value): return .found(value)
                 case .absent: return .notFound
                 case .unknown: return nil
                 }
             }
-            keeper.drop(table)
+            keeper.drop(table, seen: tableSeen)
         }
         keeper.missed(thread.now)
         return nil
+    }
+
+    /// What a table that is out of date said of a key, and when that was right, on the loops' clock: for times in which the
+    /// provider cannot tell. Nil where there is no such table, or nothing in it to go by.
+    public func recall(_ key: [UInt8]) -> (value: [UInt8]?, time: UInt64)? {
+        guard let (finding, time) = keeper?.recall(key) else { return nil }
+        switch finding {
+        case .value(let value): return (value, time)
+        case .absent: return (nil, time)
+        case .unknown: return nil
+        }
     }
 
     /// Looks a key up. It comes back by the deadline, with `.temporary` where there was no answer.

@@ -20,6 +20,8 @@ public final class TableKeeper: Sendable {
 
     private struct State {
         var table: PopmapTable?
+        /// The one before, and when it was last found to be right, on the loops' clock.
+        var old: (table: PopmapTable, time: UInt64)?
         var pause = pauses.lowerBound
     }
 
@@ -54,10 +56,28 @@ public final class TableKeeper: Sendable {
     /// Whether a table is there that answers.
     package var isReady: Bool { state.withLock { $0.table?.isCurrent ?? false } }
 
-    /// Takes note that a table is out of date, or that it was right and could not answer.
-    func drop(_ old: PopmapTable) {
+    /// Takes note that a table is out of date.
+    /// - Parameter seen: when it was right for the last time, as far as the caller knows.
+    func drop(_ table: PopmapTable, seen: UInt64) {
         state.withLock { state in
-            guard state.table === old else { return }
+            guard state.table === table else { return }
+            state.table = nil
+            state.old = (table, seen)
+            number.add(1, ordering: .releasing)
+        }
+    }
+
+    /// What the last table said of a key, now that it is out of date, and when that was right: for times in which the
+    /// provider cannot tell. Nil where there is no such table.
+    func recall(_ key: [UInt8]) -> (finding: PopmapTable.Finding, time: UInt64)? {
+        state.withLock { $0.old }.map { ($0.table.find(key), $0.time) }
+    }
+
+    /// Lets go of the tables.
+    public func forget() {
+        state.withLock { state in
+            state.old = nil
+            guard state.table != nil else { return }
             state.table = nil
             number.add(1, ordering: .releasing)
         }
@@ -85,6 +105,7 @@ public final class TableKeeper: Sendable {
             threshold.store(max(table.count / Self.entriesPerMiss, 1), ordering: .relaxed)
             state.withLock { state in
                 state.table = table
+                state.old = nil
                 state.pause = Self.pauses.lowerBound
                 number.add(1, ordering: .releasing)
             }

@@ -78,7 +78,7 @@ public final class Acceptor: ChannelHandler, TimerTarget {
             }
             accepted(connection, peer)
         }
-        thread.isCrowded = true
+        thread.crowded = true
     }
 
     private func take() -> (connection: Int32, peer: SocketAddress)? {

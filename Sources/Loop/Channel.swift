@@ -21,11 +21,15 @@ public final class Channel {
     /// Stands beside the descriptor in the epoll data, so that a stale event cannot hit a reused number.
     @exclusivity(unchecked) var generation: UInt32 = 0
     /// Whether an attempt to read may bring something.
-    @exclusivity(unchecked) public private(set) var readable = false
+    ///
+    /// Computed, as some of the others: see ``LoopThread/now``.
+    public var readable: Bool { canBeRead }
+    @exclusivity(unchecked) private var canBeRead = false
     /// Whether an attempt to write may take something.
     @exclusivity(unchecked) public private(set) var writable = true
     /// The peer has ended its direction, or the connection is broken: a short read no longer means "nothing left".
-    @exclusivity(unchecked) public private(set) var isEnding = false
+    public var isEnding: Bool { hasEnded }
+    @exclusivity(unchecked) private var hasEnded = false
     /// Whether the peer's end has been reached: the next attempt to read need not be made to say so.
     @exclusivity(unchecked) private var isDrained = false
     /// Whether the system has reported a fault, which the next attempt to move bytes names.
@@ -40,7 +44,11 @@ public final class Channel {
     @exclusivity(unchecked) private var waiter: UnsafeContinuation<Wakeup, Never>?
     @exclusivity(unchecked) private var timer: TimerID?
     /// Told about readiness while nobody waits; nil while the channel is driven by `await`.
-    @exclusivity(unchecked) public var handler: (any ChannelHandler)?
+    public var handler: (any ChannelHandler)? {
+        get { listener }
+        set { listener = newValue }
+    }
+    @exclusivity(unchecked) private var listener: (any ChannelHandler)?
 
     /// Takes over a non-blocking descriptor; it is closed with the channel, or here where registering fails.
     /// - Throws: `Errno` where the descriptor cannot be watched.
@@ -160,15 +168,15 @@ public final class Channel {
     func became(ready events: UInt32) {
         if events & (linux_EPOLLHUP | linux_EPOLLERR) != 0 {
             isBroken = true
-            isEnding = true
-            readable = true
+            hasEnded = true
+            canBeRead = true
             writable = true
         }
         if events & linux_EPOLLRDHUP != 0 {
-            isEnding = true
-            readable = true
+            hasEnded = true
+            canBeRead = true
         }
-        if events & linux_EPOLLIN != 0 { readable = true }
+        if events & linux_EPOLLIN != 0 { canBeRead = true }
         if events & linux_EPOLLOUT != 0 { writable = true }
         if waitsToWrite ? writable : readable { wake(.ready) }
         handler?.channelReady(self)
@@ -176,7 +184,7 @@ public final class Channel {
 
     /// For a TLS layer that reads the descriptor itself and found it empty.
     public func wouldBlockReading() {
-        if !isEnding { readable = false }
+        if !isEnding { canBeRead = false }
     }
 
     /// For a TLS layer that writes the descriptor itself and found it full.
@@ -198,7 +206,7 @@ public final class Channel {
             if count > 0 {
                 if count < room.count {
                     // All that came ahead of an end we know of was there to be read.
-                    if isEnding { isDrained = !isBroken } else { readable = false }
+                    if isEnding { isDrained = !isBroken } else { canBeRead = false }
                 }
                 return .moved(count)
             }
@@ -206,7 +214,7 @@ public final class Channel {
             switch linux_errno() {
             case EINTR: continue
             case EAGAIN:
-                readable = false
+                canBeRead = false
                 return .wouldBlock
             case let code: return .failed(Errno(code))
             }

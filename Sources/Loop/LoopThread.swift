@@ -31,13 +31,18 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Tasks that have had more than their turn.
     @exclusivity(unchecked) private var queue = Deque<UnsafeContinuation<Void, Never>>()
     /// Whether more connections may wait than were taken in this turn: their greetings come before anything long.
-    @exclusivity(unchecked) public internal(set) var isCrowded = false
+    public var isCrowded: Bool { crowded }
+    @exclusivity(unchecked) var crowded = false
     @exclusivity(unchecked) private var turnTargets: [any TurnTarget] = []
     /// Called before each sleep, after everything else of the turn.
     @exclusivity(unchecked) public var beforeSleep: (() -> Void)?
     @exclusivity(unchecked) private var stopped = false
     /// Milliseconds on the monotonic clock at the start of this turn of the loop.
-    @exclusivity(unchecked) public private(set) var now: UInt64
+    ///
+    /// Computed, as are others here that programs read often: read from their modules, the stored one would be checked for
+    /// exclusivity, whatever is said here.
+    public var now: UInt64 { time }
+    @exclusivity(unchecked) private var time: UInt64
     /// Room shared by everything on this loop that reads and passes on at once; nothing stays in it over a suspension.
     public let scratch: UnsafeMutableRawBufferPointer
 
@@ -59,8 +64,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             close(epoll)
             throw error
         }
-        now = Self.clock()
-        timers = TimerWheel(now: now)
+        time = Self.clock()
+        timers = TimerWheel(now: time)
         scratch = .allocate(byteCount: Self.scratchSize, alignment: 4096)
         // The alarm is level-triggered and its data is all ones, which no channel can have.
         guard linux_epoll_add(epoll, alarm, linux_EPOLLIN, .max) == 0 else {
@@ -134,8 +139,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             endTurn()
             if stopped { break }
             let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
-            now = Self.clock()
-            isCrowded = false
+            time = Self.clock()
+            crowded = false
             if count > 0 {
                 for index in 0..<Int(count) { dispatch(events[index]) }
             }

@@ -43,9 +43,16 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
 
     /// A numeric address; nil where `host` is none. An IPv6 address may carry a scope (`fe80::1%eth0`).
     public init?(host: String, port: UInt16) {
+        var four = sockaddr_in()
+        if let number = Self.dottedQuad(host) {
+            four.sin_addr.s_addr = number.bigEndian
+            four.sin_family = sa_family_t(AF_INET)
+            four.sin_port = port.bigEndian
+            self.init(copying: &four, MemoryLayout<sockaddr_in>.size)
+            return
+        }
         // C would read it up to there.
         guard !host.utf8.contains(0) else { return nil }
-        var four = sockaddr_in()
         if inet_pton(AF_INET, host, &four.sin_addr) == 1 {
             four.sin_family = sa_family_t(AF_INET)
             four.sin_port = port.bigEndian
@@ -62,6 +69,25 @@ public struct SocketAddress: Sendable, Equatable, Hashable {
             guard six.sin6_scope_id != 0 else { return nil }
         }
         self.init(copying: &six, MemoryLayout<sockaddr_in6>.size)
+    }
+
+    /// An IPv4 address as a number; nil where the text is not plainly one, whatever else may be made of it. inet_pton(3)
+    /// wants a copy of the text, and this is asked for each login.
+    private static func dottedQuad(_ host: String) -> UInt32? {
+        var (number, part, digits, dots): (UInt32, UInt32, Int, Int) = (0, 0, 0, 0)
+        for byte in host.utf8 {
+            if byte == UInt8(ascii: "."), digits > 0, dots < 3 {
+                number = number << 8 | part
+                (part, digits, dots) = (0, 0, dots + 1)
+                continue
+            }
+            // A leading nought is octal for some, and refused by inet_pton.
+            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9"), digits == 0 || part > 0 else { return nil }
+            part = part * 10 + UInt32(byte - UInt8(ascii: "0"))
+            digits += 1
+            guard part <= 255 else { return nil }
+        }
+        return dots == 3 && digits > 0 ? number << 8 | part : nil
     }
 
     /// Copies what a system call filled in; of kind `none` where it is neither IPv4 nor IPv6.

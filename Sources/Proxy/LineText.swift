@@ -17,15 +17,30 @@ struct LineText: ~Copyable {
         }
     }
 
+    /// Puts the text into memory that is there already.
+    /// - Returns: its length; what finds no room is left out.
+    static func fill(_ room: UnsafeMutableBufferPointer<UInt8>, _ body: (inout LineText) -> Void) -> Int {
+        var text = LineText(room)
+        body(&text)
+        return text.count
+    }
+
     /// Appends words of ours.
+    @inline(__always)
     mutating func append(_ words: StaticString) {
-        words.withUTF8Buffer { append($0) }
+        guard words.hasPointerRepresentation else { return words.withUTF8Buffer { append($0) } }
+        append(UnsafeBufferPointer(start: words.utf8Start, count: words.utf8CodeUnitCount))
     }
 
     /// Appends words from elsewhere.
     mutating func append(_ words: String) {
-        var words = words
-        words.withUTF8 { append($0) }
+        // Lends the words where they are: a copy to be made contiguous would be one more holder to count.
+        if words.utf8.withContiguousStorageIfAvailable({ append($0) }) == nil {
+            for byte in words.utf8 where count < room.count {
+                room[count] = byte
+                count += 1
+            }
+        }
     }
 
     /// Appends a number in decimal.
@@ -43,10 +58,11 @@ struct LineText: ~Copyable {
         }
     }
 
+    @inline(__always)
     private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
         let size = min(bytes.count, room.count - count)
-        UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: room[count...]))
-            .copyMemory(from: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[..<size])))
+        guard size > 0, let source = bytes.baseAddress, let target = room.baseAddress else { return }
+        (target + count).update(from: source, count: size)
         count += size
     }
 }

@@ -1,3 +1,5 @@
+import Logging
+
 /// What the log keeps of a login for as long as its session lasts: the same fields stand in several lines.
 ///
 /// In parts, most of which are short enough to need no memory of their own: a session holds them for hours.
@@ -49,9 +51,9 @@ struct LoginRecord {
         line.append("\"")
     }
 
-    /// The line that programs wait for (manual, POP BEFORE SMTP).
-    func authLine(_ status: String, password: String? = nil) -> String {
-        LineText.make(capacity: length + status.utf8.count + (password?.utf8.count ?? 0)) { line in
+    /// Writes the line that programs wait for (manual, POP BEFORE SMTP).
+    func writeAuth(_ status: String, password: String? = nil, to log: LineLog) {
+        log.write(.notice, capacity: length + status.utf8.count + (password?.utf8.count ?? 0)) { line in
             line.append("Auth: ")
             line.append(route)
             line.append(" client-secure=")
@@ -77,9 +79,9 @@ struct LoginRecord {
         }
     }
 
-    /// The last line of a session.
-    func closingLine(received: UInt64, sent: UInt64) -> String {
-        LineText.make(capacity: length) { line in
+    /// Writes the last line of a session.
+    func writeClosing(received: UInt64, sent: UInt64, to log: LineLog) {
+        log.write(.info, capacity: length) { line in
             line.append("Closing session: ")
             line.append(route)
             line.append(" ")

@@ -28,15 +28,16 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     /// When it began, on the loop's clock.
     private let since: UInt64
     /// When the Auth line is due again (`--connect_relog`), on the loop's clock; nil for never.
-    private var relogAt: UInt64?
+    @exclusivity(unchecked) private var relogAt: UInt64?
     @exclusivity(unchecked) private var timer: TimerID?
     @exclusivity(unchecked) private var finished = false
     /// Whether the real server is done and the client has been told.
     @exclusivity(unchecked) private var farewell = false
+    @exclusivity(unchecked) var place: Int32 = 0
     /// What the client hears last when the session was idle too long; nil for nothing.
-    var idleFarewell: [UInt8]?
+    @exclusivity(unchecked) var idleFarewell: [UInt8]?
     /// Called once, when the session is over.
-    var onEnd: ((Relay) -> Void)?
+    @exclusivity(unchecked) var onEnd: ((Relay) -> Void)?
 
     /// A relay that takes over both streams with what they have read already.
     init(client: Stream, server: Stream, timeout: UInt64?, account: Account) {
@@ -116,7 +117,8 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
     /// One timer for both: the end of the idle time, which activity only moved, and the next Auth line.
     private func setTimer() {
         let idleAt = idleLimit.map { lastActivity &+ $0 }
-        guard let next = [idleAt, relogAt].compactMap({ $0 }).min() else { return }
+        guard let first = idleAt ?? relogAt else { return }
+        let next = min(first, relogAt ?? first)
         timer = thread.setTimer(self, after: next - min(next, thread.now))
     }
 
@@ -131,7 +133,7 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
             return finish(nil)
         }
         if let due = relogAt, due <= thread.now {
-            account.services.log.notice(Logger.Message(stringLiteral: account.record.authLine("ok")))
+            account.record.writeAuth("ok", to: account.services.lines)
             relogAt = thread.now &+ relogInterval
         }
         setTimer()
@@ -144,8 +146,7 @@ final class Relay: ChannelHandler, TimerTarget, Visitor {
         timer = nil
         // Ahead of the close: whoever waits for that finds the line.
         if let fault { account.services.log.error("\(fault)") }
-        let line = account.record.closingLine(received: up.count, sent: down.count)
-        account.services.log.info(Logger.Message(stringLiteral: line))
+        account.record.writeClosing(received: up.count, sent: down.count, to: account.services.lines)
         client.close()
         server.close()
         account.services.sessions.subtract(1, ordering: .relaxed)

@@ -26,8 +26,7 @@ extension Session {
     func logAuth(_ attempt: Attempt, failure: Refusal?) {
         let record = record(of: attempt)
         let status = failure.map { "failed: \($0.reason)" } ?? "ok"
-        let line = record.authLine(status, password: shownPassword(attempt, failed: failure != nil))
-        services.log.notice(Logger.Message(stringLiteral: line))
+        record.writeAuth(status, password: shownPassword(attempt, failed: failure != nil), to: services.lines)
     }
 
     /// The password, where `--log_passwd` and `--debug` ask for it.

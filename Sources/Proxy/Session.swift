@@ -21,24 +21,25 @@ final class Session: Visitor {
     /// When it began, on the loop's clock.
     let since: UInt64
     /// What the client says it is, once it has said so, and the real server that is tried.
-    private(set) var user: [UInt8]?
-    var realServer: String?
-    var isKicked = false
+    @exclusivity(unchecked) private(set) var user: [UInt8]?
+    @exclusivity(unchecked) var realServer: String?
+    @exclusivity(unchecked) var isKicked = false
     /// When name and password were there, and when the real server was looked for (``Tally/clock()``). Here, as what a
     /// suspended function keeps costs more.
-    private(set) var begun: UInt64 = 0
-    var connectBegun: UInt64 = 0
+    @exclusivity(unchecked) private(set) var begun: UInt64 = 0
+    @exclusivity(unchecked) var connectBegun: UInt64 = 0
     /// As whom the client is counted; nil for not at all.
     private let origin: Origin?
     /// The session as one of its user's, once it is logged in.
-    private(set) var guest: Door.Guest?
+    @exclusivity(unchecked) private(set) var guest: Door.Guest?
     /// Whether it waits for its client, which may be sent away to make room.
-    private(set) var isWaiting = true
+    @exclusivity(unchecked) private(set) var isWaiting = true
+    @exclusivity(unchecked) var place: Int32 = 0
     /// Its neighbours in the `Queue`.
-    var earlier: Session?
-    var later: Session?
+    @exclusivity(unchecked) var earlier: Session?
+    @exclusivity(unchecked) var later: Session?
     /// Why the session ended before its login; nil as long as it has not.
-    private(set) var end: SessionEnd?
+    @exclusivity(unchecked) private(set) var end: SessionEnd?
 
     /// A session over an accepted connection.
     init(
@@ -70,13 +71,11 @@ final class Session: Visitor {
     /// Serves the client until its login, and starts the relay.
     /// - Returns: the relay that took over; nil where the session is over.
     func run() async -> Relay? {
-        services.log.info(
-            Logger.Message(
-                stringLiteral: LineText.make(capacity: route.utf8.count + note.utf8.count + 10) { text in
-                    text.append("Connect:  ")
-                    text.append(route)
-                    text.append(note)
-                }))
+        services.lines.write(.info, capacity: route.utf8.count + note.utf8.count + 10) { text in
+            text.append("Connect:  ")
+            text.append(route)
+            text.append(note)
+        }
         do throws(SessionEnd) {
             return try await serve()
         } catch {

@@ -6,6 +6,7 @@ final class Arrival: Visitor {
     static let patience: UInt64 = 5000
 
     private let channel: Channel
+    @exclusivity(unchecked) var place: Int32 = 0
 
     /// Over a connection from which nothing has been read.
     init(_ channel: Channel) {

@@ -38,7 +38,7 @@ extension ControlDesk {
 
     private func purge() -> ControlAnswer {
         let count = services.maps.reduce(0) { $0 + ($1.memory?.count ?? 0) }
-        for map in services.maps { map.memory?.purge() }
+        for map in services.maps { map.purge() }
         return ControlAnswer(columns: ["purged", "worker"], rows: [["\(count)", "\(getpid())"]])
     }
 

@@ -8,7 +8,7 @@ final class CapabilityMemory {
     static let capacity = 4096
 
     private let thread: LoopThread
-    private var known: [SocketAddress: (capabilities: [[UInt8]], until: UInt64)] = [:]
+    @exclusivity(unchecked) private var known: [SocketAddress: (capabilities: [[UInt8]], until: UInt64)] = [:]
 
     /// A memory that knows nothing.
     init(_ thread: LoopThread) {

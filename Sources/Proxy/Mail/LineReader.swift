@@ -120,7 +120,7 @@ struct LineReader {
             var size = max(memory.count, Self.firstSize)
             while size < waiting + more { size *= 2 }
             var larger = [UInt8](repeating: 0, count: size)
-            larger.replaceSubrange(0..<waiting, with: memory[head..<tail])
+            if waiting > 0 { larger.replaceSubrange(0..<waiting, with: memory[head..<tail]) }
             memory.wipe()
             memory = larger
         }
@@ -130,6 +130,7 @@ struct LineReader {
     }
 
     private mutating func wipe(_ range: Range<Int>) {
+        guard !range.isEmpty else { return }
         memory.withUnsafeMutableBytes { memory in
             let used = UnsafeMutableRawBufferPointer(rebasing: memory[range])
             linux_wipe(used.baseAddress, used.count)

@@ -37,6 +37,8 @@ final class Secret: CustomStringConvertible, CustomReflectable {
 extension [UInt8] {
     /// Overwrites every byte in place and empties the array; its memory stays for the next use.
     mutating func wipe() {
+        // To be written to, the empty array would get memory of its own.
+        guard !isEmpty else { return }
         withUnsafeMutableBytes { linux_wipe($0.baseAddress, $0.count) }
         removeAll(keepingCapacity: true)
     }

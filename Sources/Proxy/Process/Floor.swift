@@ -7,18 +7,6 @@ import Loop
 import Synchronization
 import TLS
 
-/// Something with a client that can be ended from outside.
-protocol Visitor: AnyObject {
-    /// Ends it now.
-    func stop()
-    /// What the administrator may see of it; nil where it is over.
-    var entry: SessionEntry? { get }
-    /// Ends it, as the administrator wants, where it is of this user.
-    /// - Parameter names: the forms of the name, one of them as ``SessionEntry`` shows it.
-    /// - Returns: whether it was.
-    func kick(_ names: [String]) -> Bool
-}
-
 /// Everything that lives on one loop: its acceptors, its way to the popmap, its sessions.
 final class Floor {
     private let loop: Loop
@@ -37,11 +25,11 @@ final class Floor {
     private var acceptors: [Acceptor] = []
     /// Where clients come in.
     private var entrances: [Router.Entrance] = []
-    private var visitors: [ObjectIdentifier: any Visitor] = [:]
-    private var queue = Queue()
+    @exclusivity(unchecked) private var visitors = Visitors()
+    @exclusivity(unchecked) private var queue = Queue()
     private let headerNotice: Notice
-    private var stopping = false
-    private var whenEmpty: (() -> Void)?
+    @exclusivity(unchecked) private var stopping = false
+    @exclusivity(unchecked) private var whenEmpty: (() -> Void)?
 
     /// A floor of a loop; called on the loop's thread.
     init(_ loop: Loop, services: Services, tally: Tally = .unread()) {
@@ -111,7 +99,7 @@ final class Floor {
         stopping = true
         for acceptor in acceptors { acceptor.stop() }
         acceptors = []
-        for visitor in visitors.values { visitor.stop() }
+        for visitor in visitors.all { visitor.stop() }
     }
 
     private func welcome(_ descriptor: Int32, _ peer: SocketAddress, _ settings: Settings) {
@@ -155,7 +143,7 @@ final class Floor {
             return leave(nil, waiting: true)
         }
         let arrival = Arrival(channel)
-        visitors[ObjectIdentifier(arrival)] = arrival
+        visitors.add(arrival)
         let header: ProxyHeader
         do throws(Arrival.Failure) {
             header = try await arrival.header()
@@ -164,11 +152,11 @@ final class Floor {
                 "Connection from \(balancer), which is in --proxy_networks, was closed: it began with "
                     + "\(error.reason)\(more)"
             }
-            visitors[ObjectIdentifier(arrival)] = nil
+            visitors.remove(arrival)
             channel.close()
             return leave(nil, waiting: true)
         }
-        visitors[ObjectIdentifier(arrival)] = nil
+        visitors.remove(arrival)
         let client = header.source ?? balancer
         let origin = header.source.flatMap { services.door.origin(of: $0) }
         guard services.door.enter(origin, client, now: loop.thread.now) else {
@@ -244,11 +232,11 @@ final class Floor {
 
     private func serve(_ session: Session, _ origin: Origin?) async {
         tally.add(.loggingIn)
-        visitors[ObjectIdentifier(session)] = session
+        visitors.add(session)
         queue.append(session)
         let relay = await session.run()
         queue.remove(session)
-        visitors[ObjectIdentifier(session)] = nil
+        visitors.remove(session)
         tally.subtract(.loggingIn)
         guard let relay else {
             tally.add(.abandoned)
@@ -256,11 +244,11 @@ final class Floor {
         }
         tally.add(.relaying)
         services.door.logIn(origin)
-        visitors[ObjectIdentifier(relay)] = relay
+        visitors.add(relay)
         // In two forms, as a session keeps one for hours.
         if let origin {
             relay.onEnd = { [unowned self, guest = session.guest] relay in
-                visitors[ObjectIdentifier(relay)] = nil
+                visitors.remove(relay)
                 tally.subtract(.relaying)
                 services.door.leave(guest)
                 services.door.leave(origin, waiting: false, now: loop.thread.now)
@@ -268,7 +256,7 @@ final class Floor {
             }
         } else {
             relay.onEnd = { [unowned self] relay in
-                visitors[ObjectIdentifier(relay)] = nil
+                visitors.remove(relay)
                 tally.subtract(.relaying)
                 leaveIfEmpty()
             }
@@ -287,7 +275,7 @@ final class Floor {
     /// What there is to see of every session; others have their turn meanwhile.
     func entries() async -> [SessionEntry] {
         var entries: [SessionEntry] = []
-        for (number, visitor) in Array(visitors.values).enumerated() {
+        for (number, visitor) in visitors.all.enumerated() {
             if number % Self.glance == Self.glance - 1 { await Task.yield() }
             if let entry = visitor.entry { entries.append(entry) }
         }
@@ -298,7 +286,7 @@ final class Floor {
     /// - Returns: how many there were.
     func kick(_ names: [String]) async -> Int {
         var count = 0
-        for (number, visitor) in Array(visitors.values).enumerated() {
+        for (number, visitor) in visitors.all.enumerated() {
             if number % Self.glance == Self.glance - 1 { await Task.yield() }
             if visitor.kick(names) { count += 1 }
         }

@@ -53,7 +53,8 @@ final class Inetd {
         loop = Loop(try LoopThread())
         services = Services(
             options: options, log: log, tls: tls, nodeName: Worker.nodeName(),
-            maps: MapService.all(options, sockets: providers.sockets, watch: nil, log: log), authSocket: authPath)
+            maps: MapService.all(options, sockets: providers.sockets, watch: nil, log: log), authSocket: authPath,
+            sink: sink)
         loop.thread.tenant = self
     }
 

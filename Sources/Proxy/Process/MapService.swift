@@ -21,6 +21,12 @@ struct MapService: Sendable {
     /// Told while old answers are in use.
     let notice: Notice
 
+    /// Forgets what it said.
+    func purge() {
+        memory?.purge()
+        tables?.forget()
+    }
+
     /// Milliseconds a provider gets for one lookup: so few of `--map_timeout` that it has always answered something
     /// before it counts as stuck.
     static func lookupTime(_ options: Options) -> UInt64 { UInt64(max(options.mapTimeout, 1)) &* 400 }

@@ -1,3 +1,4 @@
+import Daemon
 import Logging
 import Lookup
 import Loop
@@ -12,6 +13,8 @@ final class Services: Sendable {
     let listeners: [Settings]
     /// Where the lines go that programs read.
     let log: Logger
+    /// The same for lines of which each session has some.
+    let lines: LineLog
     /// Keys, certificates and policies of both sides.
     let tls: TLSContexts
     /// Names to addresses.
@@ -43,9 +46,10 @@ final class Services: Sendable {
     var options: Options { _read { yield settings.options } }
 
     /// Services for one set of options.
+    /// - Parameter sink: where `log` writes; nil where nobody is to get around it.
     init(
         options: Options, log: Logger, tls: TLSContexts, nodeName: String, maps: [MapService], authSocket: String?,
-        pauseLength: UInt64 = Front.pauseLength, capacity: Capacity = .unlimited
+        pauseLength: UInt64 = Front.pauseLength, capacity: Capacity = .unlimited, sink: LogSink? = nil
     ) {
         settings = Settings(options)
         listeners =
@@ -57,6 +61,7 @@ final class Services: Sendable {
         descriptorNotice = Notice(log)
         checksum = options.checksumText
         self.log = log
+        lines = LineLog(log, sink: sink)
         self.tls = tls
         self.nodeName = nodeName
         self.maps = maps

@@ -115,7 +115,7 @@ final class Worker {
         services = Services(
             options: options, log: log, tls: tls, nodeName: Self.nodeName(),
             maps: MapService.all(options, sockets: orders.mapSockets, watch: orders.watch, log: log),
-            authSocket: orders.authSocket, capacity: capacity)
+            authSocket: orders.authSocket, capacity: capacity, sink: sink)
     }
 
     private func start() {
@@ -168,7 +168,7 @@ final class Worker {
                         await Self.end(loops)
                         return
                     case SIGHUP:
-                        for map in services.maps { map.memory?.purge() }
+                        for map in services.maps { map.purge() }
                         do throws(DaemonError) { try sink.reopen() } catch { services.log.error("\(error)") }
                     case Self.leave:
                         await Self.closeDoors(loops, listeners)

@@ -2,8 +2,8 @@ import Logging
 import Lookup
 import Loop
 
-/// A map to ask, and what it said before.
-struct LookupMap {
+/// A map to ask, and what it said before. One of each loop; an object, as every login goes through all of them.
+final class LookupMap {
     /// What came of a lookup.
     enum Reply: Equatable {
         /// The key is there; old where the map could not be asked now.
@@ -20,15 +20,23 @@ struct LookupMap {
     /// The way to its provider.
     let client: Client
     /// What it said before; nil for nothing.
-    var memory: MapMemory?
+    let memory: MapMemory?
     /// Told once a minute that old answers are in use; nil for nobody.
-    var notice: Notice?
+    let notice: Notice?
+
+    /// A map behind the way to its provider.
+    init(name: String?, client: Client, memory: MapMemory? = nil, notice: Notice? = nil) {
+        self.name = name
+        self.client = client
+        self.memory = memory
+        self.notice = notice
+    }
 
     /// What serves without asking; nil where the map is to be asked.
     func known(_ key: [UInt8]) -> Reply? {
         guard let memory else { return nil }
         let isTroubled = memory.isTroubled
-        guard isTroubled || memory.policy.fresh > 0, let kept = memory.recall(key) else { return nil }
+        guard isTroubled || memory.policy.fresh > 0, let kept = recall(key, memory) else { return nil }
         let now = LoopThread.clock()
         if memory.policy.isFresh(kept, now) {
             return kept.value.map { .found($0, isOld: false) } ?? .absent(isOld: false, doubt: nil)
@@ -54,11 +62,32 @@ struct LookupMap {
             guard let memory else { return .unavailable(labelled(reason)) }
             let now = LoopThread.clock()
             memory.failed(reason, now: now)
-            guard let kept = memory.recall(key), memory.policy.isUsable(kept, now) else {
+            guard let kept = recall(key, memory), memory.policy.isUsable(kept, now) else {
                 return .unavailable(labelled(reason))
             }
             return old(kept, memory, reason, now)
         }
+    }
+
+    /// What comes of what the map's table says. That is not remembered: the table is there as long as anything better is
+    /// not.
+    func reply(fromTable answer: Answer) -> Reply? {
+        switch answer {
+        case .found(let value):
+            memory?.recovered()
+            return .found(value, isOld: false)
+        case .notFound:
+            memory?.recovered()
+            return .absent(isOld: false, doubt: nil)
+        case .permanent, .temporary: return nil
+        }
+    }
+
+    /// What the map said last.
+    private func recall(_ key: [UInt8], _ memory: MapMemory) -> AnswerTable.Kept? {
+        let kept = memory.recall(key)
+        guard let table = client.recall(key), table.time > kept?.time ?? 0 else { return kept }
+        return AnswerTable.Kept(value: table.value, time: table.time)
     }
 
     private func old(_ kept: AnswerTable.Kept, _ memory: MapMemory, _ reason: String, _ now: UInt64) -> Reply {

@@ -110,7 +110,7 @@ final class MapMemory: Sendable {
     /// Keeps an answer the map gave.
     /// - Parameter epoch: that of the memory when the map was asked.
     func keep(_ value: [UInt8]?, for key: [UInt8], now: UInt64, epoch: Int) {
-        if failures.load(ordering: .relaxed) > 0 { failures.store(0, ordering: .relaxed) }
+        recovered()
         guard epoch == self.epoch, key.count + (value?.count ?? 0) <= Self.entryLimit else { return forget(key) }
         let kept = AnswerTable.Kept(value: value, time: now)
         shard(key).tables.withLock { tables in
@@ -122,6 +122,11 @@ final class MapMemory: Sendable {
                 tables.present.keep(kept, for: key)
             }
         }
+    }
+
+    /// Takes note that the map can tell.
+    func recovered() {
+        if failures.load(ordering: .relaxed) > 0 { failures.store(0, ordering: .relaxed) }
     }
 
     /// Takes note that the map could not tell.

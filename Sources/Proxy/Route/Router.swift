@@ -87,11 +87,12 @@ final class Router {
                     trace?.add(map, key, reply, isKnown: true)
                 } else {
                     let epoch = map.memory?.epoch ?? 0
-                    if let answer = map.client.answerAtOnce(key) {
-                        reply = map.reply(to: key, answer, epoch: epoch)
-                    } else {
-                        reply = map.reply(to: key, await map.client.lookUp(key), epoch: epoch)
-                    }
+                    reply =
+                        if let said = map.client.answerAtOnce(key).flatMap(map.reply(fromTable:)) {
+                            said
+                        } else {
+                            map.reply(to: key, await map.client.lookUp(key), epoch: epoch)
+                        }
                     tally.add(reply.counter)
                     trace?.add(map, key, reply, isKnown: false)
                 }

@@ -5,8 +5,8 @@ final class IMAP4Client: MailClient {
 
     let front: Front
     /// The tag of the LOGIN that is being worked on.
-    private var tag: [UInt8] = []
-    private(set) var hops = ClientFacts.mostHops
+    @exclusivity(unchecked) private var tag: [UInt8] = []
+    @exclusivity(unchecked) private(set) var hops = ClientFacts.mostHops
 
     /// A dialogue over the front's stream.
     init(_ front: Front) {

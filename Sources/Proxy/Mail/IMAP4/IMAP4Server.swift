@@ -8,8 +8,8 @@ final class IMAP4Server: MailServer {
     static let untaggedLines = 200
 
     private let back: Back
-    private var capabilities: [[UInt8]]?
-    private var sequence = 7
+    @exclusivity(unchecked) private var capabilities: [[UInt8]]?
+    @exclusivity(unchecked) private var sequence = 7
 
     /// A dialogue over the back's stream.
     init(_ back: Back) {
@@ -129,9 +129,10 @@ final class IMAP4Server: MailServer {
     }
 
     private func sendLogin(_ credentials: Credentials, tag: [UInt8]) async throws(ServerError) {
-        var command = tag
+        var command: [UInt8] = []
         defer { command.wipe() }
         command.reserveCapacity(64 + 2 * credentials.authenticationID.count + 2 * credentials.password.count)
+        command.append(contentsOf: tag)
         command.append(" LOGIN ")
         let name = credentials.authenticationID
         try await append(UnsafeArgument(name.withUnsafeBytes(Self.form), name.count), to: &command, tag: tag) {
@@ -230,7 +231,8 @@ final class IMAP4Server: MailServer {
 
     /// Whether the server has a capability, given in upper case, as they are kept.
     private func has(_ word: String) -> Bool {
-        capabilities?.contains { $0.elementsEqual(word.utf8) } ?? false
+        let length = word.utf8.count
+        return capabilities?.contains { $0.count == length && $0.elementsEqual(word.utf8) } ?? false
     }
 
     private static let digits = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
