@@ -46,6 +46,14 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Room shared by everything on this loop that reads and passes on at once; nothing stays in it over a suspension.
     public let scratch: UnsafeMutableRawBufferPointer
 
+    /// The same for what is made of that on its way: as large, and an eighth more.
+    public var sealingRoom: UnsafeMutableRawBufferPointer {
+        if spare.baseAddress == nil { spare = .allocate(byteCount: Self.scratchSize / 8 * 9, alignment: 4096) }
+        return spare
+    }
+    /// Made when it is first needed.
+    @exclusivity(unchecked) private var spare = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+
     /// How many of the queue go on in each turn.
     private static let calledPerTurn = 16
 
@@ -81,6 +89,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         close(epoll)
         close(alarm)
         scratch.deallocate()
+        spare.deallocate()
     }
 
     /// Milliseconds on the monotonic clock.

@@ -2,12 +2,15 @@ import CLinux
 import COpenSSL
 
 /// TLS on one non-blocking socket, which stays the caller's: it is neither watched nor closed here. Nothing is
-/// allocated by a call that goes well. The process ignores SIGPIPE, as OpenSSL writes with write(2).
+/// allocated by a call that goes well.
 public final class TLSConnection {
     let ssl: OpaquePointer
     let context: TLSContext
     let name: PeerName?
     let sessions: TLSSessions?
+    @exclusivity(unchecked) var transport: TLSTransport
+    /// Bytes of the caller's that are in records which wait to be taken.
+    private var held = 0
     /// What the check of the peer's certificate came to; its fault once it was refused.
     var refusal: TLSError?
     private var isBroken = false
@@ -28,11 +31,8 @@ public final class TLSConnection {
     ) throws(TLSError) {
         ERR_clear_error()
         guard let ssl = SSL_new(context.handle) else { throw TLSError(.lost, "out of memory") }
-        guard SSL_set_fd(ssl, descriptor) == 1 else {
-            SSL_free(ssl)
-            throw TLSError(.lost, "out of memory")
-        }
         self.ssl = ssl
+        transport = TLSTransport(descriptor)
         self.context = context
         switch context.role {
         case .server:
@@ -44,6 +44,7 @@ public final class TLSConnection {
             self.sessions = name == nil ? nil : sessions
             SSL_set_connect_state(ssl)
         }
+        guard Self.connect(ssl, to: self) else { throw TLSError(.lost, "out of memory") }
         if let indication = name?.indication { _ = openssl_set_server_name(ssl, indication) }
         if let name, let session = self.sessions?.session(for: name, context) { SSL_set_session(ssl, session) }
         if context.verifies || self.sessions != nil {
@@ -86,20 +87,77 @@ public final class TLSConnection {
         return code == 1 ? .done(count) : result(code)
     }
 
-    /// Writes the first part of `bytes`, a record at most. After `.wantWrite`, call again with the same bytes, which may
-    /// have moved in memory and been added to, but not be fewer.
-    public func write(_ bytes: UnsafeRawBufferPointer) -> TLSResult {
+    /// Writes the first part of `bytes`, a record at most, or as many as there is room for. What was not written, with
+    /// `.wantWrite` all of it, is to be given again first: it may have moved in memory and been added to, but not be fewer.
+    /// - Parameters:
+    ///   - more: whether more, or the end, follows at once and may share a segment.
+    ///   - room: memory lent for records that leave together; at least ``roomForRecord`` bytes to be of use.
+    public func write(
+        _ bytes: UnsafeRawBufferPointer, more: Bool = false, room: UnsafeMutableRawBufferPointer? = nil
+    ) -> TLSResult {
         guard !isBroken else { return .closed }
         guard bytes.count > 0 else { return .done(0) }
+        transport.hasMore = more
+        if transport.isWaiting { return flush() }
+        if let room, bytes.count > Self.recordSize, room.count >= Self.roomForRecord { return write(bytes, by: room) }
         ERR_clear_error()
         var count = 0
         let code = SSL_write_ex(ssl, bytes.baseAddress, bytes.count, &count)
         return code == 1 ? .done(count) : result(code)
     }
 
+    /// Bytes of a record (RFC 8446 section 5.1).
+    private static let recordSize = 16_384
+    /// Bytes that any version's record of that size has room in.
+    public static let roomForRecord = recordSize + 2_560
+
+    private func write(_ bytes: UnsafeRawBufferPointer, by room: UnsafeMutableRawBufferPointer) -> TLSResult {
+        transport.open(room)
+        var written = 0
+        // The first record's bytes, here and on the wire: all whole ones have as many.
+        var (size, sealed) = (0, 0)
+        var failure: TLSResult?
+        while written < bytes.count, transport.hasRoom(for: Self.roomForRecord) {
+            ERR_clear_error()
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+            var count = 0
+            let code = SSL_write_ex(ssl, rest.baseAddress, rest.count, &count)
+            guard code == 1 else {
+                failure = result(code)
+                break
+            }
+            written += count
+            if size == 0 { (size, sealed) = (count, transport.used) }
+        }
+        let total = transport.used
+        let taken = transport.close()
+        if written == 0, let failure { return failure }
+        guard taken < total else { return .done(written) }
+        let sent = sealed > 0 ? min(taken / sealed * size, written) : 0
+        held = written - sent
+        return sent > 0 ? .done(sent) : flush()
+    }
+
+    private func flush() -> TLSResult {
+        switch transport.flush() {
+        case true?:
+            defer { held = 0 }
+            return .done(held)
+        case false?: return .wantWrite
+        case nil:
+            isBroken = true
+            return .failed(TLSError(.lost, systemText(linux_errno())))
+        }
+    }
+
     /// Tells the peer that nothing more will be written; reading goes on. Does not wait for the peer's goodbye.
+    ///
+    /// The connection's end is to follow at once: both may share a segment.
     public func shutdown() -> TLSResult {
         guard !isBroken, !hasSaidGoodbye, SSL_is_init_finished(ssl) == 1 else { return .done(0) }
+        transport.hasMore = true
+        // Behind half of a record nobody would understand it.
+        if transport.isWaiting, flush() == .wantWrite { return .wantWrite }
         ERR_clear_error()
         let code = SSL_shutdown(ssl)
         guard code >= 0 else { return result(code) }

@@ -131,11 +131,10 @@ final class Stream {
     /// - Parameter more: whether more, or the end, follows at once.
     func write(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> IOResult {
         guard let tls else { return channel.send(bytes, more: more) }
-        if more { channel.gather(true) }
-        defer { if !more { channel.gather(false) } }
         var sent = 0
         while sent < bytes.count {
-            switch tls.write(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
+            switch tls.write(rest, more: more, room: channel.thread.sealingRoom) {
             case .done(let count):
                 sent += count
                 continue
@@ -158,7 +157,6 @@ final class Stream {
     /// The goodbye of TLS shares a segment with the connection's end, which follows at once.
     private func sayGoodbye() {
         guard let tls else { return }
-        channel.gather(true)
         _ = tls.shutdown()
     }
 
