@@ -96,15 +96,19 @@ final class PopmapSnapshot<Database: PopmapDatabase>: Sendable {
         of path: String, _ identity: FileIdentity, _ reader: Database, _ limits: (key: Int, value: Int)
     ) throws(PopmapFileError) -> PopmapTableFile? {
         guard path.hasPrefix("/"), identity.size <= largestOfTable else { return nil }
-        var maker = PopmapTableMaker(path: path, identity: identity)
-        var keys: [[UInt8]] = []
-        try reader.forEachKey { if $0.count <= limits.key { keys.append($0) } }
-        for key in keys {
-            guard let value = try reader.fetch(key) else { continue }
-            let text = value.untilNUL
-            // What is too long for a reply is a fault, which the provider tells.
-            maker.add(key, text.count <= limits.value ? text : nil)
+        guard var maker = PopmapTableMaker(path: path, identity: identity) else { return nil }
+        var failure: PopmapFileError?
+        try reader.forEachKey { key in
+            guard failure == nil, key.count <= limits.key else { return }
+            do throws(PopmapFileError) {
+                guard let text = try reader.fetch(key)?.untilNUL else { return }
+                // What is too long for a reply is a fault, which the provider tells.
+                maker.add(key, text.count <= limits.value ? text : nil)
+            } catch {
+                failure = error
+            }
         }
+        if let failure { throw failure }
         return maker.finish()
     }
 

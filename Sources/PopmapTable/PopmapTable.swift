@@ -47,7 +47,7 @@ public final class PopmapTable: Sendable {
         (path, identity, count, seed) = (head.path, head.identity, head.entries, head.seed)
         mask = head.bucketCount - 1
         buckets = head.buckets
-        records = head.buckets + head.bucketCount * 8
+        records = head.records
         self.size = size
         address = UInt(bitPattern: start)
     }
@@ -63,6 +63,7 @@ public final class PopmapTable: Sendable {
         let seed: UInt64
         let bucketCount: Int
         let buckets: Int
+        let records: Int
     }
 
     private static func head(_ memory: UnsafeRawBufferPointer) -> Head? {
@@ -79,8 +80,10 @@ public final class PopmapTable: Sendable {
             let bucketCount = number(.buckets, atMost: memory.count / 8), bucketCount > 0,
             bucketCount & (bucketCount - 1) == 0, let entries = number(.entries, atMost: bucketCount)
         else { return nil }
-        let buckets = TableLayout.padded(TableLayout.headSize + length)
-        guard buckets + bucketCount * 8 <= memory.count else { return nil }
+        let records = TableLayout.padded(TableLayout.headSize + length)
+        guard let buckets = number(.bucketsStart, atMost: memory.count - bucketCount * 8), buckets % 8 == 0,
+            buckets >= records
+        else { return nil }
         let path = memory[TableLayout.headSize..<(TableLayout.headSize + length)]
         guard path.first == UInt8(ascii: "/"), !path.contains(0) else { return nil }
         let identity = FileIdentity(
@@ -88,7 +91,7 @@ public final class PopmapTable: Sendable {
             modified: Int64(bitPattern: word(.modified)), changed: Int64(bitPattern: word(.changed)))
         return Head(
             path: String(decoding: path, as: UTF8.self), identity: identity, entries: entries, seed: word(.seed),
-            bucketCount: bucketCount, buckets: buckets)
+            bucketCount: bucketCount, buckets: buckets, records: records)
     }
 
     private var memory: UnsafeRawBufferPointer {
@@ -119,13 +122,13 @@ public final class PopmapTable: Sendable {
             if entry == 0 { return .absent }
             if entry >> 32 == hash >> 32 {
                 let record = Int(entry & 0xffff_ffff) * 8
-                guard record >= records, record <= size - TableLayout.recordHead else { return .unknown }
+                guard record >= records, record <= buckets - TableLayout.recordHead else { return .unknown }
                 let keyLength = Int(memory.load(fromByteOffset: record, as: UInt32.self))
                 let valueLength = memory.load(fromByteOffset: record + 4, as: UInt32.self)
                 let start = record + TableLayout.recordHead
-                guard keyLength <= size - start else { return .unknown }
+                guard keyLength <= buckets - start else { return .unknown }
                 if keyLength == key.count, same(memory, start, key) {
-                    guard Int(valueLength) <= size - start - keyLength else { return .unknown }
+                    guard Int(valueLength) <= buckets - start - keyLength else { return .unknown }
                     let value = start + keyLength
                     return .value(Array(memory[value..<(value + Int(valueLength))]))
                 }

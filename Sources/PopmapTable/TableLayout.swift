@@ -1,8 +1,8 @@
 /// Where everything is in the memory of a table.
 ///
 /// The head is words of eight bytes in this machine's order, as memory is never sent to another one. Behind it come the
-/// path, the buckets (a word each: the upper half of the key's hash, and where its record is, in words), and the records
-/// (two lengths of four bytes, the key, the value, up to the next word).
+/// path, the records (two lengths of four bytes, the key, the value, up to the next word), and the buckets (a word each: the
+/// upper half of the key's hash, and where its record is, in words).
 enum TableLayout {
     /// The words of the head, in order.
     enum Word: Int, CaseIterable {
@@ -14,13 +14,13 @@ enum TableLayout {
         case device, inode, size, modified, changed
         /// What hashes begin with.
         case seed
-        /// Buckets, a power of two, and entries in them.
-        case buckets, entries
+        /// Where the buckets begin, how many there are, a power of two, and entries in them.
+        case bucketsStart, buckets, entries
         /// Bytes of the path, which follows the head.
         case pathLength
     }
 
-    static let magic: UInt64 = 0x3130_6d70_7064_7470
+    static let magic: UInt64 = 0x3230_6d70_7064_7470
     static let headSize = Word.allCases.count * 8
     /// Bytes of the two lengths ahead of a record.
     static let recordHead = 8

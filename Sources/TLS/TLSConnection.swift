@@ -6,15 +6,34 @@ import COpenSSL
 public final class TLSConnection {
     let ssl: OpaquePointer
     let context: TLSContext
-    let name: PeerName?
-    let sessions: TLSSessions?
     @exclusivity(unchecked) var transport: TLSTransport
+    /// What is known of the peer; nil where nobody asks. Apart, as most clients' connections have no use for it, and are
+    /// kept for hours.
+    private let peerFacts: PeerFacts?
     /// Bytes of the caller's that are in records which wait to be taken.
-    private var held = 0
-    /// What the check of the peer's certificate came to; its fault once it was refused.
-    var refusal: TLSError?
+    private var held: Int32 = 0
     private var isBroken = false
     private var hasSaidGoodbye = false
+    private let staysOnThread: Bool
+
+    private final class PeerFacts {
+        let name: PeerName?
+        let sessions: TLSSessions?
+        var refusal: TLSError?
+
+        init(_ name: PeerName?, _ sessions: TLSSessions?) {
+            self.name = name
+            self.sessions = sessions
+        }
+    }
+
+    var name: PeerName? { peerFacts?.name }
+    var sessions: TLSSessions? { peerFacts?.sessions }
+    /// What the check of the peer's certificate came to; its fault once it was refused.
+    var refusal: TLSError? {
+        get { peerFacts?.refusal }
+        set { peerFacts?.refusal = newValue }
+    }
 
     /// Prepares TLS on a connected descriptor; `handshake()` starts it. The context says which side this is.
     /// - Parameters:
@@ -24,27 +43,28 @@ public final class TLSConnection {
     ///     that a server of several names chooses by; nil for no check. Of no meaning on a server's side.
     ///   - sessions: of the same loop, to resume from; nil for a full handshake each time.
     ///   - port: tells sessions of servers with one name apart.
+    ///   - staysOnThread: whether one thread alone will ever use it, so that it can share with the thread's others.
     /// - Throws: `TLSError` when memory is short.
     public init(
         _ context: TLSContext, descriptor: Int32, serverName: String? = nil, sessions: TLSSessions? = nil,
-        port: UInt16 = 0
+        port: UInt16 = 0, staysOnThread: Bool = false
     ) throws(TLSError) {
         ERR_clear_error()
         guard let ssl = SSL_new(context.handle) else { throw TLSError(.lost, "out of memory") }
         self.ssl = ssl
         transport = TLSTransport(descriptor)
         self.context = context
+        self.staysOnThread = staysOnThread
         switch context.role {
         case .server:
-            name = nil
-            self.sessions = nil
+            peerFacts = context.verifies ? PeerFacts(nil, nil) : nil
             SSL_set_accept_state(ssl)
         case .client:
-            name = serverName.map { PeerName($0, port: port) }
-            self.sessions = name == nil ? nil : sessions
+            let name = serverName.map { PeerName($0, port: port) }
+            peerFacts = PeerFacts(name, name == nil ? nil : sessions)
             SSL_set_connect_state(ssl)
         }
-        guard Self.connect(ssl, to: self) else { throw TLSError(.lost, "out of memory") }
+        guard Self.connect(ssl) else { throw TLSError(.lost, "out of memory") }
         if let indication = name?.indication { _ = openssl_set_server_name(ssl, indication) }
         if let name, let session = self.sessions?.session(for: name, context) { SSL_set_session(ssl, session) }
         if context.verifies || self.sessions != nil {
@@ -63,6 +83,7 @@ public final class TLSConnection {
     public func handshake() -> TLSResult {
         guard !isBroken else { return .closed }
         ERR_clear_error()
+        attach()
         let code = SSL_do_handshake(ssl)
         guard code == 1 else { return result(code) }
         if let error = checkPeer() {
@@ -71,9 +92,23 @@ public final class TLSConnection {
             return .failed(error)
         }
         openssl_drop_chain(ssl)
+        openssl_drop_handshake(ssl)
         // Not before: a handshake would take, wipe and give back its buffers for each of its messages.
         openssl_release_buffers(ssl)
+        if staysOnThread { shareTransport() }
         return .done(0)
+    }
+
+    /// Whether the last attempt has read all there was, so that the next edge is the first to bring more.
+    public var isDrained: Bool { transport.isDrained }
+
+    /// Spares attempts to read that would bring nothing; without it they are made.
+    /// - Parameters:
+    ///   - readable: whether a loop that watches the descriptor edge-triggered has seen it become readable since it was last
+    ///     drained.
+    ///   - isEnding: whether the peer has closed its direction, behind which comes no edge any more.
+    public func expect(readable: Bool, isEnding: Bool) {
+        transport.expect(readable: readable, isEnding: isEnding)
     }
 
     /// Reads what there is, a record at most. Read until `.wantRead` before waiting for the socket: what was taken from it
@@ -82,6 +117,7 @@ public final class TLSConnection {
         guard !isBroken else { return .closed }
         guard buffer.count > 0 else { return .done(0) }
         ERR_clear_error()
+        attach()
         var count = 0
         let code = SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count)
         return code == 1 ? .done(count) : result(code)
@@ -97,6 +133,7 @@ public final class TLSConnection {
     ) -> TLSResult {
         guard !isBroken else { return .closed }
         guard bytes.count > 0 else { return .done(0) }
+        attach()
         transport.hasMore = more
         if transport.isWaiting { return flush() }
         if let room, bytes.count > Self.recordSize, room.count >= Self.roomForRecord { return write(bytes, by: room) }
@@ -112,12 +149,17 @@ public final class TLSConnection {
     public static let roomForRecord = recordSize + 2_560
 
     private func write(_ bytes: UnsafeRawBufferPointer, by room: UnsafeMutableRawBufferPointer) -> TLSResult {
-        transport.open(room)
+        var batch = TLSTransport.Batch(room: room)
+        return withUnsafeMutablePointer(to: &batch) { write(bytes, by: $0) }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, by batch: UnsafeMutablePointer<TLSTransport.Batch>) -> TLSResult {
+        transport.open(batch)
         var written = 0
         // The first record's bytes, here and on the wire: all whole ones have as many.
         var (size, sealed) = (0, 0)
         var failure: TLSResult?
-        while written < bytes.count, transport.hasRoom(for: Self.roomForRecord) {
+        while written < bytes.count, batch.pointee.hasRoom(for: Self.roomForRecord) {
             ERR_clear_error()
             let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
             var count = 0
@@ -127,14 +169,13 @@ public final class TLSConnection {
                 break
             }
             written += count
-            if size == 0 { (size, sealed) = (count, transport.used) }
+            if size == 0 { (size, sealed) = (count, batch.pointee.used) }
         }
-        let total = transport.used
         let taken = transport.close()
         if written == 0, let failure { return failure }
-        guard taken < total else { return .done(written) }
+        guard taken < batch.pointee.used else { return .done(written) }
         let sent = sealed > 0 ? min(taken / sealed * size, written) : 0
-        held = written - sent
+        held = Int32(clamping: written - sent)
         return sent > 0 ? .done(sent) : flush()
     }
 
@@ -142,7 +183,7 @@ public final class TLSConnection {
         switch transport.flush() {
         case true?:
             defer { held = 0 }
-            return .done(held)
+            return .done(Int(held))
         case false?: return .wantWrite
         case nil:
             isBroken = true
@@ -159,6 +200,7 @@ public final class TLSConnection {
         // Behind half of a record nobody would understand it.
         if transport.isWaiting, flush() == .wantWrite { return .wantWrite }
         ERR_clear_error()
+        attach()
         let code = SSL_shutdown(ssl)
         guard code >= 0 else { return result(code) }
         hasSaidGoodbye = true

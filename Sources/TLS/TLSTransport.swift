@@ -12,12 +12,14 @@ struct TLSTransport {
     let descriptor: Int32
     /// Whether more, or the end, follows at once and may share a segment.
     var hasMore = false
+    /// Whether nothing is there to be read until the system says so: an attempt is not made.
+    private(set) var isDrained = false
+    /// Whether a read that brings less than there was room for means that.
+    private var trustsShortReads = false
     /// Whether the peer has closed its direction.
     fileprivate(set) var sawEnd = false
-    /// The batch that is open.
-    private var room = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    /// Bytes in it.
-    private(set) var used = 0
+    /// The batch that is open, where its caller has it; nil for none.
+    private var batch: UnsafeMutablePointer<Batch>?
     /// Records, or what is left of them, that wait to be taken.
     private var unsent: [UInt8] = []
 
@@ -27,25 +29,28 @@ struct TLSTransport {
     /// Whether anything waits to be taken.
     var isWaiting: Bool { !unsent.isEmpty }
 
-    /// From now on records are gathered.
-    mutating func open(_ room: UnsafeMutableRawBufferPointer) {
-        self.room = room
-        used = 0
+    /// Records that are to leave together.
+    struct Batch {
+        /// Memory for them.
+        let room: UnsafeMutableRawBufferPointer
+        /// Bytes of it that are used.
+        var used = 0
+
+        /// Whether there is room for so many bytes more.
+        func hasRoom(for size: Int) -> Bool { room.count - used >= size }
     }
 
-    /// Whether the batch has room for so many bytes more.
-    func hasRoom(for size: Int) -> Bool { room.count - used >= size }
+    /// From now on records are gathered.
+    /// - Parameter batch: stays where it is until ``close()``.
+    mutating func open(_ batch: UnsafeMutablePointer<Batch>) { self.batch = batch }
 
     /// Sends the batch.
     /// - Returns: how much of it was taken; the rest waits, unless the connection is broken.
     mutating func close() -> Int {
-        defer {
-            room = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-            used = 0
-        }
-        let batch = UnsafeRawBufferPointer(rebasing: room.prefix(used))
-        let taken = max(0, send(batch))
-        if taken < batch.count { unsent = Array(batch[taken...]) }
+        guard let batch = batch.take() else { return 0 }
+        let records = UnsafeRawBufferPointer(rebasing: batch.pointee.room.prefix(batch.pointee.used))
+        let taken = max(0, send(records))
+        if taken < records.count { unsent = Array(records[taken...]) }
         return taken
     }
 
@@ -75,10 +80,10 @@ struct TLSTransport {
     /// - Returns: how much of it; -1 where there is no room now, or, with `errno` set, the connection is broken.
     fileprivate mutating func put(_ record: UnsafeRawBufferPointer) -> (count: Int, isFull: Bool) {
         if isWaiting { return (-1, true) }
-        if room.baseAddress != nil {
-            guard hasRoom(for: record.count) else { return (-1, true) }
-            UnsafeMutableRawBufferPointer(rebasing: room[used...]).copyMemory(from: record)
-            used += record.count
+        if let batch {
+            guard batch.pointee.hasRoom(for: record.count) else { return (-1, true) }
+            UnsafeMutableRawBufferPointer(rebasing: batch.pointee.room[batch.pointee.used...]).copyMemory(from: record)
+            batch.pointee.used += record.count
             return (record.count, false)
         }
         let count = send(record)
@@ -88,24 +93,64 @@ struct TLSTransport {
     /// Reads what there is.
     /// - Returns: how much; 0 at the end, -1 with `errno` set where there is nothing now, or the connection is broken.
     fileprivate mutating func take(_ memory: UnsafeMutableRawBufferPointer) -> Int {
+        guard !isDrained else {
+            errno = EAGAIN
+            return -1
+        }
         while true {
             let count = recv(descriptor, memory.baseAddress, memory.count, 0)
             if count == 0 { sawEnd = true }
+            if count > 0, count < memory.count { isDrained = trustsShortReads }
             if count >= 0 || linux_errno() != EINTR { return count }
         }
+    }
+
+    /// Says what the loop knows of the descriptor, which it watches edge-triggered.
+    /// - Parameters:
+    ///   - readable: whether there was an edge since the last attempt that brought less than there was room for.
+    ///   - isEnding: whether the peer has closed its direction, behind which comes no edge any more.
+    mutating func expect(readable: Bool, isEnding: Bool) {
+        isDrained = !readable && !isEnding
+        trustsShortReads = !isEnding
     }
 }
 
 extension TLSConnection {
-    /// OpenSSL's end of the transport; the connection owns it by its SSL.
+    /// Gives an SSL its end of a transport.
     /// - Returns: false where memory is short.
-    static func connect(_ ssl: OpaquePointer, to connection: TLSConnection) -> Bool {
+    static func connect(_ ssl: OpaquePointer) -> Bool {
         guard let method = transportMethod.pointer, let bio = BIO_new(method) else { return false }
-        // It lives as long as its SSL does, which the connection frees.
-        BIO_set_data(bio, Unmanaged.passUnretained(connection).toOpaque())
         SSL_set_bio(ssl, bio, bio)
         return true
     }
+
+    /// Tells OpenSSL's end of the transport whose it is; before every call that may read or write.
+    func attach() {
+        // The connection outlives the call.
+        BIO_set_data(SSL_get_rbio(ssl), Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// From now on shares OpenSSL's end of the transport with the others of this thread: it is little more than a name for
+    /// the call that is under way, and has 200 bytes. A handshake needs its own, as OpenSSL puts a buffer ahead of it.
+    func shareTransport() {
+        var bio = pthread_getspecific(ThreadsTransport.key).map { OpaquePointer($0) }
+        if bio == nil, let method = transportMethod.pointer, let new = BIO_new(method) {
+            pthread_setspecific(ThreadsTransport.key, UnsafeRawPointer(new))
+            bio = new
+        }
+        // One for the SSL.
+        guard let bio, BIO_up_ref(bio) == 1 else { return }
+        SSL_set_bio(ssl, bio, bio)
+    }
+}
+
+/// One end for all connections of a thread.
+private enum ThreadsTransport {
+    static let key: pthread_key_t = {
+        var key = pthread_key_t()
+        pthread_key_create(&key) { BIO_free($0.map { OpaquePointer($0) }) }
+        return key
+    }()
 }
 
 /// Why a call came to nothing.

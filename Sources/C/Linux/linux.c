@@ -138,15 +138,16 @@ int linux_sealed_file(const char *name, size_t size) {
     return -1;
 }
 
-int linux_sealed_memory(const char *name, size_t size, void **memory) {
+int linux_open_memory(const char *name, size_t size, void **memory) {
     int fd = file_of_size(name, size);
     *memory = fd < 0 ? NULL : linux_map_shared(fd, size);
-    if (*memory == NULL) return fd;
-    /* The same and F_SEAL_FUTURE_WRITE, which Linux 5.1 brought. */
-    if (sealed(fd, 0x17) || sealed(fd, 7)) return fd;
-    munmap(*memory, size);
-    *memory = NULL;
     return fd;
+}
+
+int linux_seal_memory(int fd, size_t size) {
+    if (ftruncate(fd, (off_t)size) != 0) return -1;
+    /* F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW and F_SEAL_FUTURE_WRITE, which Linux 5.1 brought. */
+    return sealed(fd, 0x17) || sealed(fd, 7) ? 0 : -1;
 }
 
 void *linux_map_shared(int fd, size_t size) {
@@ -160,7 +161,8 @@ const void *linux_map_sealed(int fd, size_t *size) {
     int seals = fcntl(fd, 1034);
     if (seals < 0 || !(seals & 2) || fstat(fd, &status) != 0 || status.st_size <= 0) return NULL;
     *size = (size_t)status.st_size;
-    void *memory = mmap(NULL, *size, PROT_READ, MAP_SHARED, fd, 0);
+    /* All of it at once, since each page would be a fault of its own later. */
+    void *memory = mmap(NULL, *size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
     return memory == MAP_FAILED ? NULL : memory;
 }
 

@@ -86,6 +86,27 @@ static inline void openssl_drop_chain(SSL *ssl) {
     while (verified != NULL && sk_X509_num(verified) > 0) X509_free(sk_X509_pop(verified));
 }
 
+/* SSL_get_tmp_key and SSL_get_peer_tmp_key are macros around SSL_ctrl, sk_SSL_CIPHER_reserve is a type-checking one. Lets
+   go of what only a handshake needs and OpenSSL would keep for as long as the connection: the keys both sides made for it,
+   ours with its private part, and the list of ciphers the client offered. The SSL frees what is left of them. */
+static inline void openssl_drop_handshake(SSL *ssl) {
+    EVP_PKEY *keys[2] = {NULL, NULL};
+    if (!SSL_get_tmp_key(ssl, &keys[0])) keys[0] = NULL;
+    if (!SSL_get_peer_tmp_key(ssl, &keys[1])) keys[1] = NULL;
+    for (int index = 0; index < 2; index++) {
+        if (keys[index] == NULL) continue;
+        /* A key of no type is empty; that there is no such type is what it complains of. */
+        EVP_PKEY_set_type(keys[index], EVP_PKEY_NONE);
+        EVP_PKEY_free(keys[index]);
+    }
+    STACK_OF(SSL_CIPHER) *offered = SSL_get_client_ciphers(ssl);
+    if (offered != NULL) {
+        sk_SSL_CIPHER_zero(offered);
+        sk_SSL_CIPHER_reserve(offered, 0);
+    }
+    ERR_clear_error();
+}
+
 /* sk_X509_new_null, sk_X509_push and sk_X509_pop_free are type-checking macros; a chain owns its certificates. */
 static inline STACK_OF(X509) *openssl_new_chain(void) { return sk_X509_new_null(); }
 static inline int openssl_push_chain(STACK_OF(X509) *chain, X509 *next) { return sk_X509_push(chain, next); }

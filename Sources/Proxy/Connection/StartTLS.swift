@@ -10,7 +10,8 @@ extension Front {
     func startTLS(as security: Security = .starttls) async throws(SessionEnd) {
         guard let context = listenTLS else { throw .client(.failed("there is no certificate for clients")) }
         do {
-            let connection = try TLSConnection(context, descriptor: stream.channel.descriptor)
+            let connection = try TLSConnection(
+                context, descriptor: stream.channel.descriptor, staysOnThread: true)
             try await stream.startTLS(connection, as: security)
         } catch let error as StreamError {
             throw .handshake(security, error)
@@ -26,8 +27,8 @@ extension Back {
         guard let context = outgoingTLS else { throw .broken("cannot be spoken to over TLS: there is no context") }
         do {
             let connection = try TLSConnection(
-                context, descriptor: stream.channel.descriptor, serverName: host, sessions: sessions, port: address.port
-            )
+                context, descriptor: stream.channel.descriptor, serverName: host, sessions: sessions,
+                port: address.port, staysOnThread: true)
             try await stream.startTLS(connection, as: security)
         } catch let error as StreamError {
             throw Self.explain(error, "TLS handshake")

@@ -92,7 +92,10 @@ final class Stream {
         since = now
         guard waiting == 0 else { throw .failed("clear text was sent ahead of the TLS handshake") }
         while true {
-            switch connection.handshake() {
+            connection.expect(readable: channel.readable, isEnding: channel.isEnding)
+            let step = connection.handshake()
+            if connection.isDrained { channel.wouldBlockReading() }
+            switch step {
             case .done:
                 tls = connection
                 self.security = security
@@ -115,7 +118,10 @@ final class Stream {
     func read(into room: UnsafeMutableRawBufferPointer) -> IOResult {
         guard let tls else { return channel.receive(into: room) }
         readsNeedWriting = false
-        switch tls.read(into: room) {
+        tls.expect(readable: channel.readable, isEnding: channel.isEnding)
+        let step = tls.read(into: room)
+        if tls.isDrained { channel.wouldBlockReading() }
+        switch step {
         case .done(let count): return .moved(count)
         case .wantRead: channel.wouldBlockReading()
         case .wantWrite:

@@ -72,9 +72,11 @@ int linux_memory_file(const char *name);
 /* The same of a fixed size that nobody can change any more (fcntl F_ADD_SEALS): whoever maps it cannot be made to touch
  * memory that is not there. Zero throughout, and without memory where nothing is written. */
 int linux_sealed_file(const char *name, size_t size);
-/* The same, mapped here to read and write (NULL where that fails), and from then on for nobody to write through any other
- * map or descriptor (F_SEAL_FUTURE_WRITE, where the kernel has it). */
-int linux_sealed_memory(const char *name, size_t size, void **memory);
+/* A nameless file that is mapped here to read and write (NULL where that fails); untouched parts take no memory. Sealed, it
+ * is as large as that, for ever, and nobody can write to it by any other map or descriptor (F_SEAL_FUTURE_WRITE, where the
+ * kernel has it). */
+int linux_open_memory(const char *name, size_t size, void **memory);
+int linux_seal_memory(int fd, size_t size);
 /* mmap(2) returns a pointer that is -1 where it fails, and its flags are macros: shared, to read and write; NULL. */
 void *linux_map_shared(int fd, size_t size);
 /* The same to read only, and all of the file, whose size it says; NULL as well where its maker could make it smaller
