@@ -126,7 +126,7 @@ let package = Package(
             name: "MapTests",
             dependencies: [
                 "BDB", "CLinux", "GDBM", "Lookup", "Loop", "MapLDAP", "MapMySQL", "MapNIS", "MapPostgres", "MapRegex",
-                "PopmapFile", "Provider", "QuotedText", "SQL",
+                "PopmapFile", "PopmapTable", "Provider", "QuotedText", "SQL",
             ],
             exclude: [
                 "holder.py", "BDB/setup", "GDBM/setup", "Files/original.py", "LDAP/original.py", "LDAP/setup",
@@ -147,8 +147,8 @@ if Context.environment["PERDITION_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "Authentication", "CLinux", "Control", "Daemon", "Lookup", "Loop", "PopmapFile", "Proxy", "QuotedText",
-                "TLS",
+                "Authentication", "CLinux", "Control", "Daemon", "Lookup", "Loop", "PopmapFile", "PopmapTable", "Proxy",
+                "QuotedText", "TLS",
             ],
             path: "Fuzz", exclude: ["corpus", "dictionaries", "thread-sanitizer.c"], swiftSettings: rules))
 }

@@ -89,14 +89,15 @@ public final class GDBMHandle: PopmapDatabase {
     /// - Throws: `PopmapFileError` where the database is broken, or not whole.
     public func forEachKey(_ body: ([UInt8]) -> Void) throws(PopmapFileError) {
         var key = gdbm_firstkey(file)
+        var end = (code: gdbm_last_error(), reason: Self.lastError)
         while unsafe key.dptr != nil {
             let next = gdbm_nextkey(file, key)
-            let code = gdbm_last_error()
+            // Ahead of the body, which may ask the file for other things.
+            if unsafe next.dptr == nil { end = (gdbm_last_error(), Self.lastError) }
             body(Self.take(key))
             key = next
-            if unsafe key.dptr == nil, Int(code) != GDBM_ITEM_NOT_FOUND { throw Self.lastError }
         }
-        guard Int(gdbm_last_error()) == GDBM_ITEM_NOT_FOUND else { throw Self.lastError }
+        guard Int(end.code) == GDBM_ITEM_NOT_FOUND else { throw end.reason }
     }
 
     /// Adds a key that is new.

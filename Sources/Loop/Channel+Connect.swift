@@ -69,12 +69,6 @@ public func limitUnsent(_ descriptor: Int32, bytes: Int32) {
     set(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, bytes)
 }
 
-/// The system holds back what does not fill a segment until it is told otherwise, the connection's end comes, or 200 ms
-/// are over (TCP_CORK, tcp(7)).
-func setCork(_ descriptor: Int32, to isOn: Bool) {
-    set(descriptor, Int32(IPPROTO_TCP), TCP_CORK, isOn ? 1 : 0)
-}
-
 // Each is a matter of speed, or of a peer that is gone: where the system does not have it, things go on.
 private func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
     var value = value

@@ -38,8 +38,6 @@ public final class Channel {
     @exclusivity(unchecked) private var watchesWriting: Bool
     /// Whether the loop has promised the handler another turn.
     @exclusivity(unchecked) var isRepeated = false
-    /// Whether the system holds back what is written.
-    @exclusivity(unchecked) private var isGathering = false
     @exclusivity(unchecked) private var waitsToWrite = false
     @exclusivity(unchecked) private var waiter: UnsafeContinuation<Wakeup, Never>?
     @exclusivity(unchecked) private var timer: TimerID?
@@ -116,14 +114,6 @@ public final class Channel {
     public func endOutput() {
         guard descriptor >= 0 else { return }
         _ = shutdown(descriptor, Int32(SHUT_WR))
-    }
-
-    /// Has the system hold back what would not fill a segment (TCP_CORK), for a TLS layer that writes the descriptor
-    /// itself; `close()` and `endOutput()` send it, and the end with it.
-    public func gather(_ isOn: Bool) {
-        guard isOn != isGathering, descriptor >= 0 else { return }
-        isGathering = isOn
-        setCork(descriptor, to: isOn)
     }
 
     // MARK: Waiting

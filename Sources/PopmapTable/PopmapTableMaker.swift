@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// Makes the table of a file, entry by entry, where it is going to be: making one takes no other memory.
-public struct PopmapTableMaker: ~Copyable {
+public struct PopmapTableMaker {
     private let seed = UInt64.random(in: 0...UInt64.max)
     private let file: PopmapTableFile
     private let memory: UnsafeMutableRawBufferPointer
@@ -60,7 +60,7 @@ public struct PopmapTableMaker: ~Copyable {
     }
 
     /// The table; nil where it would be larger than a table can be, or the system does not have what it takes.
-    public consuming func finish() -> PopmapTableFile? {
+    public func finish() -> PopmapTableFile? {
         // Half of the buckets stay empty, so that the way to the end of a row of full ones is short.
         var bucketCount = 16
         while bucketCount < count * 2 { bucketCount *= 2 }

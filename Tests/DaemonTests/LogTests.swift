@@ -85,6 +85,25 @@ final class Scratch {
         }
     }
 
+    /// What is put where it goes is shown like any other text.
+    @Test func linesWrittenInPlaceAreShownAsWell() throws {
+        let sink = try sink()
+        for text in ["plain", "a\u{1b}[31mred\nforged line\r", "straße\u{9b}x", String(repeating: "y", count: 5000)] {
+            sink.write(.info) { room in
+                let bytes = Array(text.utf8.prefix(room.count))
+                _ = room.update(from: bytes)
+                return bytes.count
+            }
+            sink.write(.info, text)
+        }
+        sink.write(.info) { $0.count + 1000 }
+        let lines = scratch.lines(of: "log")
+        #expect(lines.count == 9)
+        for pair in stride(from: 0, to: 8, by: 2) { #expect(lines[pair] == lines[pair + 1]) }
+        #expect(lines[2].hasSuffix("a\\033[31mred\\nforged line\\r"))
+        #expect(lines[8].utf8.count < 4095)
+    }
+
     @Test func linesOfManyThreadsStayWhole() async throws {
         let sink = try sink()
         await withTaskGroup(of: Void.self) { group in

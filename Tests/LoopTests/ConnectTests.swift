@@ -29,17 +29,17 @@ import Testing
     @Test func gathersWhatLeavesTogether() async throws {
         let listener = try Listener("127.0.0.1")
         try await onLoop { loop in
-            for ends in [{ (channel: Channel) in channel.close() }, { $0.endOutput() }, { $0.gather(false) }] {
+            for ends in [{ (channel: Channel) in channel.close() }, { $0.endOutput() }, { _ = $0.send("!") }] {
                 let channel = try await Channel.connect(to: listener.address, on: loop.thread, within: 10_000)
                 let peer = try listener.accept()
-                channel.gather(true)
-                #expect(channel.send("good") == .moved(4))
-                #expect(channel.send("bye") == .moved(3))
+                for word in ["good", "bye"] {
+                    #expect(Array(word.utf8).withUnsafeBytes { channel.send($0, more: true) } == .moved(word.count))
+                }
                 var waiting: Int32 = 0
                 #expect(ioctl(peer, UInt(FIONREAD), &waiting) == 0 && waiting == 0)
                 ends(channel)
                 var room = [UInt8](repeating: 0, count: 8)
-                #expect(read(peer, &room, 8) == 7)
+                #expect(read(peer, &room, 8) >= 7)
                 #expect(try segmentsWithData(peer) == 1)
                 channel.close()
                 close(peer)

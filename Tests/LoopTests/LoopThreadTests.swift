@@ -85,7 +85,7 @@ import Testing
             let steps = Tally()
             var (turns, gone) = (0, 0)
             let crowd = Callback {
-                thread.isCrowded = true
+                thread.crowded = true
                 turns += 1
                 gone = steps.count
                 if turns < 50 { thread.again(channel) }

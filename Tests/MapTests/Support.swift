@@ -1,6 +1,7 @@
 import CLinux
 import Foundation
 import Lookup
+import Loop
 import Testing
 
 /// A directory that goes with the test.
@@ -184,4 +185,21 @@ func eventually(_ what: String, _ condition: () -> Bool) async throws {
 /// Something did not come.
 struct Late: Error {
     let what: String
+}
+
+/// Runs the body on an event loop of its own.
+func onLoop<Value: Sendable>(_ body: @escaping @Sendable (isolated Loop) async throws -> Value) async throws -> Value {
+    let thread = try LoopThread()
+    try thread.start(name: "test loop")
+    defer { thread.stop() }
+    let loop = Loop(thread)
+    return try await withCheckedThrowingContinuation { continuation in
+        loop.start { loop in
+            do {
+                continuation.resume(returning: try await body(loop))
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
 }

@@ -14,15 +14,16 @@ final class ConnectionPair {
 
     init(
         _ clientContext: TLSContext, _ serverContext: TLSContext, name: String? = nil, sessions: TLSSessions? = nil,
-        port: UInt16 = 0, bufferSize: Int32? = nil
+        port: UInt16 = 0, bufferSize: Int32? = nil, staysOnThread: Bool = false
     ) throws {
         signal(SIGPIPE, SIG_IGN)
         let pair = try socketPair(bufferSize: bufferSize)
         clientDescriptor = pair.0
         serverDescriptor = pair.1
         client = try TLSConnection(
-            clientContext, descriptor: pair.0, serverName: name, sessions: sessions, port: port)
-        server = try TLSConnection(serverContext, descriptor: pair.1)
+            clientContext, descriptor: pair.0, serverName: name, sessions: sessions, port: port,
+            staysOnThread: staysOnThread)
+        server = try TLSConnection(serverContext, descriptor: pair.1, staysOnThread: staysOnThread)
     }
 
     deinit {

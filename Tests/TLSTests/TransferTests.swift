@@ -55,6 +55,77 @@ import Testing
         }
     }
 
+    /// With room for several, records leave together, whatever the system takes of them at once.
+    @Test(arguments: [nil, 4608, 70_000] as [Int32?], [false, true])
+    func manyRecordsAtOnce(bufferSize: Int32?, staysOnThread: Bool) throws {
+        let pair = try ConnectionPair(
+            client, server, name: "mail.test", bufferSize: bufferSize, staysOnThread: staysOnThread)
+        #expect(pair.shakeHands())
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 144 * 1024, alignment: 16)
+        defer { room.deallocate() }
+        let data = Self.noise(1_000_003)
+        var (sent, largest, waits) = (0, 0, 0)
+        var received: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 50_000)
+        for _ in 0..<100_000 where received.count < data.count {
+            if sent < data.count {
+                // The same bytes and more, elsewhere in memory.
+                let piece = Array(data[sent..<min(sent + 128 * 1024, data.count)])
+                switch piece.withUnsafeBytes({ pair.server.write($0, room: room) }) {
+                case .done(let count):
+                    sent += count
+                    largest = max(largest, count)
+                case .wantWrite: waits += 1
+                case let other: Issue.record("\(other)")
+                }
+            }
+            guard case .done(let count) = buffer.withUnsafeMutableBytes({ pair.client.read(into: $0) }) else { continue }
+            received += buffer.prefix(count)
+        }
+        #expect(received == data)
+        if bufferSize == nil { #expect(largest > 16_384) }
+        if bufferSize == 4608 { #expect(waits > 0) }
+        // The goodbye comes behind all of it.
+        while pair.server.shutdown() == .wantWrite { _ = buffer.withUnsafeMutableBytes { pair.client.read(into: $0) } }
+        #expect(buffer.withUnsafeMutableBytes { pair.client.read(into: $0) } == .closed)
+    }
+
+    /// No goodbye is put between the halves of a record.
+    @Test func noGoodbyeInTheMiddle() throws {
+        let pair = try ConnectionPair(client, server, name: "mail.test", bufferSize: 4608)
+        #expect(pair.shakeHands())
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 144 * 1024, alignment: 16)
+        defer { room.deallocate() }
+        let data = Self.noise(100_000)
+        while case .done = data.withUnsafeBytes({ pair.server.write($0, room: room) }) {}
+        #expect(pair.server.shutdown() == .wantWrite)
+        var buffer = [UInt8](repeating: 0, count: 20_000)
+        var results: Set<String> = []
+        for _ in 0..<100 {
+            switch buffer.withUnsafeMutableBytes({ pair.client.read(into: $0) }) {
+            case .done: break
+            case let other: results.insert("\(other)")
+            }
+        }
+        #expect(results == ["wantRead"])
+    }
+
+    /// A read that the loop knows to be in vain is not made; behind an end that it knows of, all are.
+    @Test func readsAreSpared() throws {
+        let pair = try ConnectionPair(client, server, name: "mail.test", staysOnThread: true)
+        #expect(pair.shakeHands())
+        pair.client.expect(readable: false, isEnding: false)
+        #expect(pair.send("hello", from: pair.server) == .done(5))
+        #expect(pair.receive(pair.client) == nil)
+        pair.client.expect(readable: true, isEnding: false)
+        #expect(pair.receive(pair.client) == "hello")
+        #expect(pair.client.isDrained)
+        #expect(pair.send("again", from: pair.server) == .done(5))
+        pair.client.expect(readable: false, isEnding: true)
+        #expect(pair.receive(pair.client) == "again")
+        #expect(!pair.client.isDrained)
+    }
+
     @Test func bothWaysThroughSmallBuffers() throws {
         let pair = try ConnectionPair(client, server, name: "mail.test", bufferSize: 4608)
         #expect(pair.shakeHands())

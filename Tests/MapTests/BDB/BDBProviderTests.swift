@@ -3,6 +3,7 @@ import CLinux
 import Foundation
 import Lookup
 import PopmapFile
+import PopmapTable
 import Testing
 
 /// perdition-map-bdb: its answers beside the original's, files of every kind, and files that are not whole.

@@ -1,0 +1,244 @@
+import CLinux
+import Foundation
+import Lookup
+import Loop
+import Testing
+
+@testable import PopmapTable
+
+/// A file's entries as a provider hands them over, beside what it answers.
+@Suite(.serialized, .timeLimit(.minutes(5)))
+struct TableTests {
+    private let scratch: Scratch
+
+    init() throws {
+        scratch = try Scratch()
+        for kind in FileKind.allCases { try Tool.require(kind.provider, kind.maker, kind.originalMaker) }
+    }
+
+    private func make(_ kind: FileKind, _ text: String, by tool: String? = nil) throws {
+        #expect(try scratch.run(tool ?? kind.maker, ["map.db"], input: text).status == 0)
+    }
+
+    private func serve(_ kind: FileKind) async throws -> Program {
+        try await scratch.startProvider(["-m", "map.db"], of: kind.provider)
+    }
+
+    /// Calls on a loop with a client that gets tables.
+    private func withClient<Value: Sendable>(
+        _ body: @escaping @Sendable (Client, TableKeeper, isolated Loop) async throws -> Value
+    ) async throws -> Value {
+        let path = scratch.file("socket")
+        return try await onLoop { loop in
+            let keeper = TableKeeper(path: path)
+            let client = Client(path: path, tables: keeper, on: loop.thread)
+            defer { client.close() }
+            return try await body(client, keeper, loop)
+        }
+    }
+
+    /// Asks until a table is there; time is the machine's.
+    private static func warm(_ client: Client, _ keeper: TableKeeper, _ loop: isolated Loop) async throws {
+        for _ in 0..<2_000 {
+            _ = client.answerAtOnce(Array("warm".utf8))
+            if keeper.isReady, client.answerAtOnce(Array("warm".utf8)) != nil { return }
+            await loop.thread.sleep(5)
+        }
+        throw Late(what: "a table")
+    }
+
+    @Test(arguments: FileKind.allCases, [true, false])
+    func itSaysWhatTheProviderSays(kind: FileKind, isOriginal: Bool) async throws {
+        let users = (0..<2000).map { "user\($0):\($0 % 7 == 0 ? "name@" : "")10.0.\($0 / 256).\($0 % 256):143\n" }
+        // The original leaves a NUL behind a last line without an end.
+        let odd = "straße 7:[2001:db8::7]\nlong:\(String(repeating: "x", count: 9000))\nlast:host"
+        try make(kind, users.joined() + (isOriginal ? "straße 7:[2001:db8::7]\nlast:host" : odd), by: isOriginal ? kind.originalMaker : nil)
+        let provider = try await serve(kind)
+        defer { provider.stop() }
+        let keys = ["user0", "user7", "user1999", "user2000", "", "straße 7", "last", "las", "lastt", "warm"]
+        let asked = try keys.map { try scratch.ask($0) }
+        let (read, long) = try await withClient { client, keeper, loop in
+            try await Self.warm(client, keeper, loop)
+            return (keys.map { client.answerAtOnce(Array($0.utf8)) }, client.answerAtOnce(Array("long".utf8)))
+        }
+        #expect(read == asked.map(Optional.some))
+        // What no reply has room for is for the provider to say.
+        #expect(isOriginal ? long == .notFound : long == nil)
+        #expect(asked.contains(.found("name@10.0.0.7:143")) && asked.contains(.found("host")))
+    }
+
+    @Test(arguments: FileKind.allCases)
+    func nobodyReadsWhatWasBefore(kind: FileKind) async throws {
+        func text(_ version: Int) -> String { (0..<3000).map { "user\($0):host-\(version)\n" }.joined() }
+        try make(kind, text(0))
+        let provider = try await serve(kind)
+        defer { provider.stop() }
+        let path = scratch.file("map.db")
+        let texts = (0...6).map { version in text(version) }
+        let (maker, folder) = (kind.maker, scratch.path)
+        let (wrong, tables) = try await withClient { client, keeper, loop in
+            try await Self.warm(client, keeper, loop)
+            var wrong: [String] = []
+            var tables = 0
+            for (version, text) in texts.enumerated() {
+                if version > 0 {
+                    try text.write(toFile: "\(folder)/in", atomically: true, encoding: .utf8)
+                    let process = Process()
+                    process.executableURL = URL(fileURLWithPath: maker)
+                    process.arguments = [path]
+                    process.standardInput = FileHandle(forReadingAtPath: "\(folder)/in")
+                    try process.run()
+                    // Whole states only while it runs, the new one once it has ended.
+                    while process.isRunning {
+                        let answer = await Self.ask("user7", client)
+                        if ![.found("host-\(version - 1)"), .found("host-\(version)")].contains(answer) { wrong.append("\(answer)") }
+                    }
+                }
+                for number in 0..<400 {
+                    let answer = await Self.ask("user\(number)", client)
+                    if answer != .found("host-\(version)") { wrong.append("after \(version): \(answer)") }
+                }
+                try await Self.warm(client, keeper, loop)
+                tables += client.answerAtOnce(Array("user5".utf8)) == .found("host-\(version)") ? 1 : 0
+            }
+            return (wrong, tables)
+        }
+        #expect(wrong == [])
+        #expect(tables == 7)
+    }
+
+    private static func ask(_ key: String, _ client: Client) async -> Answer {
+        if let answer = client.answerAtOnce(Array(key.utf8)) { return answer }
+        return await client.lookUp(Array(key.utf8))
+    }
+
+    @Test(arguments: FileKind.allCases)
+    func itOutlivesItsProvider(kind: FileKind) async throws {
+        try make(kind, "joe:10.0.0.1\nwarm:here\n")
+        let provider = try await serve(kind)
+        let path = scratch.file("map.db")
+        let pid = provider.pid
+        let (alive, gone, recalled, forgotten) = try await withClient { client, keeper, loop in
+            try await Self.warm(client, keeper, loop)
+            try await sendEnd(pid)
+            let alive = client.answerAtOnce(Array("joe".utf8))
+            unlink(path)
+            let gone = client.answerAtOnce(Array("joe".utf8))
+            let recalled = ["joe", "jane"].map { client.recall(Array($0.utf8))?.value }
+            keeper.forget()
+            return (alive, gone, recalled, client.recall(Array("joe".utf8)) == nil)
+        }
+        #expect(alive == .found("10.0.0.1"))
+        #expect(gone == nil)
+        #expect(recalled == [Array("10.0.0.1".utf8), nil])
+        #expect(forgotten)
+    }
+
+    @Test func aHangUpWithdrawsIt() async throws {
+        try make(.gdbm, "joe:10.0.0.1\nwarm:here\n")
+        let provider = try await serve(.gdbm)
+        defer { provider.stop() }
+        let pid = provider.pid
+        let isBack = try await withClient { client, keeper, loop in
+            try await Self.warm(client, keeper, loop)
+            kill(pid, SIGHUP)
+            for _ in 0..<2000 where keeper.isReady { await loop.thread.sleep(5) }
+            guard !keeper.isReady, client.answerAtOnce(Array("joe".utf8)) == nil else { return false }
+            // The provider reads the file anew first.
+            guard await client.lookUp(Array("joe".utf8)) == .found("10.0.0.1") else { return false }
+            try await Self.warm(client, keeper, loop)
+            return true
+        }
+        #expect(isBack)
+    }
+
+    @Test func aMapWithoutTablesSaysSo() async throws {
+        try Tool.require("\(Tool.products)/perdition-map-regex")
+        try scratch.write("^joe$: 10.0.0.1\n", to: "map")
+        let regex = try await scratch.startProvider(["-m", "map"], of: "\(Tool.products)/perdition-map-regex")
+        defer { regex.stop() }
+        let client = try #require(RawClient(scratch.file("socket")))
+        let reply = "41:PERM lookups are all there is in this map,"
+        #expect(client.send("13:table:popmap ,"))
+        #expect(client.receive(reply.utf8.count) == reply)
+    }
+
+    // MARK: What may be in the memory
+
+    private static func identity(size: Int64 = 4096) -> FileIdentity {
+        FileIdentity(device: 1, inode: 2, size: size, modified: 3, changed: 4)
+    }
+
+    private func table(_ entries: [(String, String?)]) throws -> PopmapTableFile {
+        var maker = try #require(PopmapTableMaker(path: "/a/path", identity: Self.identity()))
+        for (key, value) in entries { maker.add(Array(key.utf8), value.map { Array($0.utf8) }) }
+        return try #require(maker.finish())
+    }
+
+    @Test func itIsReadAsItWasMade() throws {
+        let entries = (0..<500).map { ("key \($0)", $0 % 5 == 0 ? nil : "value \($0)") }
+        let file = try table(entries + [("", "nothing"), ("key 1", "second")])
+        let table = try #require(PopmapTable(descriptor: file.descriptor))
+        for (key, value) in entries {
+            #expect(table.find(Array(key.utf8)) == value.map { .value(Array($0.utf8)) } ?? .unknown)
+        }
+        #expect(table.find([]) == .value(Array("nothing".utf8)))
+        #expect(table.find(Array("key 500".utf8)) == .absent)
+        #expect(table.path == "/a/path" && table.identity == Self.identity() && table.count == 502)
+        // There is no such file.
+        #expect(!table.isCurrent)
+    }
+
+    @Test func nobodyElseWritesToItOrMakesItSmaller() throws {
+        let file = try table([("joe", "here")])
+        #expect(linux_map_shared(file.descriptor, 4096) == nil)
+        #expect(ftruncate(file.descriptor, 0) != 0)
+        var byte: UInt8 = 1
+        #expect(pwrite(file.descriptor, &byte, 1, 0) != 1)
+        let plain = linux_memory_file("unsealed")
+        defer { close(plain) }
+        #expect(write(plain, [UInt8](repeating: 0, count: 4096), 4096) == 4096)
+        #expect(PopmapTable(descriptor: plain) == nil)
+        #expect(PopmapTable(descriptor: -1) == nil)
+    }
+
+    @Test func itGrowsNoLargerThanItsRoom() throws {
+        var maker = try #require(PopmapTableMaker(path: "/a", identity: Self.identity(size: 0)))
+        let value = [UInt8](repeating: 7, count: 8000)
+        for number in 0..<200 { maker.add(Array("\(number)".utf8), value) }
+        #expect(maker.finish() == nil)
+        #expect(PopmapTableMaker(path: "/a", identity: Self.identity(size: .max)) == nil)
+        #expect(PopmapTableMaker(path: String(repeating: "/a", count: 3000), identity: Self.identity()) == nil)
+    }
+
+    /// Any memory at all: it may be refused, or say anything, but nothing outside of it is read.
+    @Test func nothingInItIsBelieved() throws {
+        let source = try table((0..<40).map { ("key \($0)", "value \($0)") })
+        var status = stat()
+        #expect(fstat(source.descriptor, &status) == 0)
+        let size = Int(status.st_size)
+        var good = [UInt8](repeating: 0, count: size)
+        #expect(pread(source.descriptor, &good, size, 0) == size)
+        var random = SystemRandomNumberGenerator()
+        for round in 0..<3000 {
+            var bytes = good
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
+                let word = Int.random(in: 0..<(round % 2 == 0 ? 12 : size / 8), using: &random) * 8
+                let value = [0, 1, .max, UInt64(size), UInt64.random(in: 0...UInt64.max), UInt64.random(in: 0...4096)]
+                    .randomElement(using: &random) ?? 0
+                if word > 0 { withUnsafeBytes(of: value) { bytes.replaceSubrange(word..<(word + 8), with: $0) } }
+            }
+            var memory: UnsafeMutableRawPointer?
+            let file = linux_open_memory("any", size, &memory)
+            defer { close(file) }
+            let room = try #require(memory)
+            room.copyMemory(from: bytes, byteCount: size)
+            #expect(linux_seal_memory(file, size) == 0)
+            if let table = PopmapTable(descriptor: file) {
+                for number in 0..<60 { _ = table.find(Array("key \(number)".utf8)) }
+                _ = table.isCurrent
+            }
+            munmap(room, size)
+        }
+    }
+}
