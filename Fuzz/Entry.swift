@@ -31,6 +31,7 @@ let targets: [String: Target] = [
     "popmap": popmap,
     "proxy-header": proxyHeader,
     "sasl": sasl,
+    "table": table,
 ]
 
 /// libFuzzer's own main takes one target a program. It starts itself again to minimise a corpus, without the words that

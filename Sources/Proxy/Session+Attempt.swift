@@ -24,7 +24,8 @@ extension Session {
     ) async throws(ServerError) -> (Stream, AcceptedLogin) {
         guard !Front.loginDisabled(settings, client) else { throw .refused(.loginDisabled) }
         attempt.port = settings.outgoingPort
-        let names = await settings.names.adding(domain())
+        // Nearly nobody has it, and its way to a name takes more memory than all else here.
+        let names = options.addDomain.isEmpty ? settings.names : settings.names.adding(await domain())
         var place: Destination
         // Measured in each case: a value kept for that would make the suspended login larger.
         switch await router.route(
@@ -138,8 +139,7 @@ extension Session {
 
     /// What `--add_domain` appends; nil where there is nothing to append.
     private func domain() async -> [UInt8]? {
-        guard !options.addDomain.isEmpty else { return nil }
-        return await UserName.domain(options, of: destination, services.resolver)
+        await UserName.domain(options, of: destination, services.resolver)
     }
 
     /// Milliseconds a real server gets, never more than clients do; nil for no limit.

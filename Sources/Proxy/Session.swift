@@ -139,25 +139,33 @@ final class Session: Visitor {
                 tally.session(clientTLS: client.grade, serverTLS: server.grade)
                 return relay(server, attempt, idleFarewell: dialogue.idleFarewell)
             } catch {
-                if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
-                if case .broken(let what) = error {
-                    services.log.info(
-                        "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
-                }
-                tally.login(options.protocolName, error.refusal)
-                let isGuess = attempt.wasGuess || error.refusal.isGuess
-                failures += isGuess ? 1 : 0
-                front.pauseLength =
-                    isGuess ? services.door.fail(origin, now: client.channel.thread.now) : services.pauseLength
-                try await dialogue.refuse(error.refusal)
-                if error == .refused(.localAuthentication) {
-                    services.log.info("Local authentication failure for client: Allowing retry.")
-                }
-                logAuth(attempt, failure: error.refusal)
-                if options.failuresPerConnection > 0, failures >= options.failuresPerConnection {
-                    try await front.dismiss("Too many failed logins, mate")
-                }
+                try await refuse(attempt, error, by: dialogue, &failures)
             }
+        }
+    }
+
+    /// Tells the client that it is not logged in, and takes note of it. Apart from `serve()`, whose memory each login takes.
+    private func refuse(
+        _ attempt: Attempt, _ error: ServerError, by dialogue: any MailClient, _ failures: inout Int
+    ) async throws(SessionEnd) {
+        if client.channel.isClosed || error == .broken("") { throw .client(.closed) }
+        if case .broken(let what) = error {
+            services.log.info(
+                "Real server \(attempt.host ?? "(null)"):\(attempt.port ?? "(null)") \(what) (client \(route))")
+        }
+        tally.login(options.protocolName, error.refusal)
+        let isGuess = attempt.wasGuess || error.refusal.isGuess
+        failures += isGuess ? 1 : 0
+        let front = dialogue.front
+        front.pauseLength =
+            isGuess ? services.door.fail(origin, now: client.channel.thread.now) : services.pauseLength
+        try await dialogue.refuse(error.refusal)
+        if error == .refused(.localAuthentication) {
+            services.log.info("Local authentication failure for client: Allowing retry.")
+        }
+        logAuth(attempt, failure: error.refusal)
+        if options.failuresPerConnection > 0, failures >= options.failuresPerConnection {
+            try await front.dismiss("Too many failed logins, mate")
         }
     }
 

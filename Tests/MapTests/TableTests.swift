@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import Lookup
 import Loop
+import Synchronization
 import Testing
 
 @testable import PopmapTable
@@ -67,49 +68,58 @@ struct TableTests {
         #expect(asked.contains(.found("name@10.0.0.7:143")) && asked.contains(.found("host")))
     }
 
+    /// What a loop that asks all the time is told by the test, and tells it.
+    private final class Watch: Sendable {
+        struct State {
+            /// The versions that may be answered now.
+            var allowed: Set<Int> = [0]
+            var wrong: [String] = []
+            var lookups = 0
+            var tables = 0
+            var isOver = false
+        }
+
+        let state = Mutex(State())
+    }
+
     @Test(arguments: FileKind.allCases)
     func nobodyReadsWhatWasBefore(kind: FileKind) async throws {
         func text(_ version: Int) -> String { (0..<3000).map { "user\($0):host-\(version)\n" }.joined() }
         try make(kind, text(0))
         let provider = try await serve(kind)
         defer { provider.stop() }
-        let path = scratch.file("map.db")
-        let texts = (0...6).map { version in text(version) }
-        let (maker, folder) = (kind.maker, scratch.path)
-        let (wrong, tables) = try await withClient { client, keeper, loop in
-            try await Self.warm(client, keeper, loop)
-            var wrong: [String] = []
-            var tables = 0
-            for (version, text) in texts.enumerated() {
-                if version > 0 {
-                    try text.write(toFile: "\(folder)/in", atomically: true, encoding: .utf8)
-                    let process = Process()
-                    process.executableURL = URL(fileURLWithPath: maker)
-                    process.arguments = [path]
-                    process.standardInput = FileHandle(forReadingAtPath: "\(folder)/in")
-                    try process.run()
-                    // Whole states only while it runs, the new one once it has ended.
-                    while process.isRunning {
-                        let answer = await Self.ask("user7", client)
-                        if ![.found("host-\(version - 1)"), .found("host-\(version)")].contains(answer) { wrong.append("\(answer)") }
-                    }
+        let watch = Watch()
+        async let asking: Void = withClient { client, keeper, loop in
+            var number = 0
+            while !watch.state.withLock({ $0.isOver }) {
+                number = (number + 7) % 3000
+                let key = Array("user\(number)".utf8)
+                // What may be answered is read on both sides of the answer, which may fall on either side of a change.
+                let before = watch.state.withLock { $0.allowed }
+                let read = client.answerAtOnce(key)
+                let answer = if let read { read } else { await client.lookUp(key) }
+                watch.state.withLock { state in
+                    let allowed = before.union(state.allowed)
+                    if !allowed.contains(where: { answer == .found("host-\($0)") }) { state.wrong.append("\(answer)") }
+                    state.lookups += 1
+                    if read != nil { state.tables += 1 }
                 }
-                for number in 0..<400 {
-                    let answer = await Self.ask("user\(number)", client)
-                    if answer != .found("host-\(version)") { wrong.append("after \(version): \(answer)") }
-                }
-                try await Self.warm(client, keeper, loop)
-                tables += client.answerAtOnce(Array("user5".utf8)) == .found("host-\(version)") ? 1 : 0
+                if number % 64 == 0 { await loop.thread.sleep(1) }
             }
-            return (wrong, tables)
         }
-        #expect(wrong == [])
-        #expect(tables == 7)
-    }
-
-    private static func ask(_ key: String, _ client: Client) async -> Answer {
-        if let answer = client.answerAtOnce(Array(key.utf8)) { return answer }
-        return await client.lookUp(Array(key.utf8))
+        for version in 1...6 {
+            try await eventually("lookups in a table") { watch.state.withLock { $0.tables > 200 } }
+            _ = watch.state.withLock { $0.allowed.insert(version) }
+            try make(kind, text(version))
+            watch.state.withLock { state in
+                state.allowed = [version]
+                state.tables = 0
+            }
+        }
+        try await eventually("lookups in the last table") { watch.state.withLock { $0.tables > 200 } }
+        watch.state.withLock { $0.isOver = true }
+        try await asking
+        #expect(watch.state.withLock { $0.wrong } == [])
     }
 
     @Test(arguments: FileKind.allCases)

@@ -159,15 +159,16 @@ final class IMAP4Client: MailClient {
         var continued = false
         while true {
             let literal = Self.argumentLiteral(atEndOf: line, continued: continued)
-            var text = Array(line[..<(literal?.start ?? line.count)])
-            defer { text.wipe() }
-            guard let found = Self.arguments(text, continued: continued, more: literal != nil),
+            // Not kept in a variable: while a second one held the line, wiping it would wipe a copy.
+            guard
+                let found = Self.arguments(
+                    line[..<(literal?.start ?? line.count)], continued: continued, more: literal != nil),
                 arguments.count + found.count + (literal == nil ? 0 : 1) <= 2
             else {
                 try await swallowLiterals(of: line)
                 return nil
             }
-            arguments += found
+            if arguments.isEmpty { arguments = found } else { arguments += found }
             guard let literal else { break }
             guard literal.literal.size <= Self.literalLimit else {
                 if !literal.literal.synchronising { try await hangUp("Literal too large, mate") }
@@ -190,7 +191,7 @@ final class IMAP4Client: MailClient {
     /// - Parameters:
     ///   - continued: the line follows a literal, so a blank leads.
     ///   - more: a literal follows, so a blank ends it.
-    private static func arguments(_ text: [UInt8], continued: Bool, more: Bool) -> [[UInt8]]? {
+    private static func arguments(_ text: ArraySlice<UInt8>, continued: Bool, more: Bool) -> [[UInt8]]? {
         var found: [[UInt8]] = []
         var parser = IMAP4Arguments(text)
         if continued, !parser.atEnd {

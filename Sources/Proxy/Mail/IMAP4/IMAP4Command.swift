@@ -67,26 +67,32 @@ struct IMAP4Command: Equatable {
 
 /// Splits the arguments of a line: atoms and quoted strings behind single blanks.
 struct IMAP4Arguments {
-    private let bytes: [UInt8]
-    private var position = 0
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
 
     /// Arguments as they stand behind the command and its blank.
-    init(_ bytes: [UInt8]) {
+    init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
+        position = bytes.startIndex
+    }
+
+    /// The same.
+    init(_ bytes: [UInt8]) {
+        self.init(bytes[...])
     }
 
     /// Whether everything was used.
-    var atEnd: Bool { position >= bytes.count }
+    var atEnd: Bool { position >= bytes.endIndex }
 
     /// Takes the next argument; nil where it is empty, or a quoted string is not closed or not followed by a blank.
     mutating func next() -> [UInt8]? {
-        guard position < bytes.count else { return nil }
+        guard position < bytes.endIndex else { return nil }
         let argument: [UInt8]
         if bytes[position] == UInt8(ascii: "\"") {
             guard let quoted = nextQuoted() else { return nil }
             argument = quoted
         } else {
-            let end = bytes[position...].firstIndex(of: UInt8(ascii: " ")) ?? bytes.count
+            let end = bytes[position...].firstIndex(of: UInt8(ascii: " ")) ?? bytes.endIndex
             guard end > position else { return nil }
             argument = [UInt8](bytes[position..<end])
             position = end
@@ -96,7 +102,7 @@ struct IMAP4Arguments {
 
     /// Takes the single blank between two arguments; false where there is none.
     mutating func blank() -> Bool {
-        guard position < bytes.count, bytes[position] == UInt8(ascii: " ") else { return false }
+        guard position < bytes.endIndex, bytes[position] == UInt8(ascii: " ") else { return false }
         position += 1
         return true
     }
@@ -104,19 +110,19 @@ struct IMAP4Arguments {
     private mutating func nextQuoted() -> [UInt8]? {
         var text: [UInt8] = []
         // A password that outgrows its memory would leave a copy behind.
-        text.reserveCapacity(bytes.count - position)
+        text.reserveCapacity(bytes.endIndex - position)
         var index = position + 1
-        while index < bytes.count {
+        while index < bytes.endIndex {
             let byte = bytes[index]
             switch byte {
             case UInt8(ascii: "\""):
                 let next = index + 1
-                guard next == bytes.count || bytes[next] == UInt8(ascii: " ") else { return nil }
+                guard next == bytes.endIndex || bytes[next] == UInt8(ascii: " ") else { return nil }
                 position = next
                 return text
             case UInt8(ascii: "\\"):
                 index += 1
-                guard index < bytes.count else { return nil }
+                guard index < bytes.endIndex else { return nil }
                 text.append(bytes[index])
             default: text.append(byte)
             }
