@@ -3,13 +3,13 @@ enum Budgets {
     /// Calls of malloc and its relatives in the worker for one session: connect, log in, log out, close.
     static func allocationsPerLogin(_ flavour: Flavour) -> Double {
         switch flavour {
-        case .imap4: 65
-        case .pop3: 58
+        case .imap4: 55
+        case .pop3: 51
         }
     }
 
     /// Bytes those calls ask for.
-    static let bytesAllocatedPerLogin = 17_000.0
+    static let bytesAllocatedPerLogin = 13_200.0
 
     /// System calls of the worker for one session alone, waiting for events left out: those depend on who is faster.
     static func systemCallsPerLogin(_ flavour: Flavour) -> Double {
@@ -22,8 +22,8 @@ enum Budgets {
     /// Times the worker's threads go to sleep for one session alone.
     static func waitsPerLogin(_ flavour: Flavour) -> Double {
         switch flavour {
-        case .imap4: 9
-        case .pop3: 11
+        case .imap4: 7
+        case .pop3: 9
         }
     }
 
@@ -34,9 +34,9 @@ enum Budgets {
     static let privateMemoryPerIdleSession = 1_000.0
 
     /// Bytes of the worker's heap that one logged-in session holds with TLS 1.3 to the client.
-    static let heapPerIdleTLSSession = 15_100.0
+    static let heapPerIdleTLSSession = 14_300.0
 
     /// The same of the worker's private memory: nearly all of it is OpenSSL's, and how well that packs differs by 600 bytes
     /// from run to run.
-    static let privateMemoryPerIdleTLSSession = 16_500.0
+    static let privateMemoryPerIdleTLSSession = 15_800.0
 }
