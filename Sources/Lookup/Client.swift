@@ -36,6 +36,8 @@ public final class Client {
     @exclusivity(unchecked) private var tableVersion = 0
     /// When it was last found to be right, on the loop's clock.
     @exclusivity(unchecked) private var tableSeen: UInt64 = 0
+    /// And in which turn of the loop.
+    @exclusivity(unchecked) private var tableTurn: UInt64 = 0
     private let deadline: UInt64
     private let limit: Int
     @exclusivity(unchecked) private var connections: [ClientConnection] = []
@@ -81,10 +83,13 @@ public final class Client {
         if keeper.version != tableVersion {
             (table, tableVersion) = keeper.current
             tableSeen = 0
+            tableTurn = 0
         }
         if let table {
-            if table.isCurrent {
+            // Once in a turn: whoever is served in it has asked before, or at most as long ago as a turn takes.
+            if tableTurn == thread.turn || table.isCurrent {
                 tableSeen = thread.now
+                tableTurn = thread.turn
                 switch table.find(key) {
                 case .value(let value): return .found(value)
                 case .absent: return .notFound

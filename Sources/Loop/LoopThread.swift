@@ -43,6 +43,9 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// exclusivity, whatever is said here.
     public var now: UInt64 { time }
     @exclusivity(unchecked) private var time: UInt64
+    /// Counts the turns of the loop: changes with each wait for descriptors.
+    public var turn: UInt64 { turns }
+    @exclusivity(unchecked) private var turns: UInt64 = 1
     /// Room shared by everything on this loop that reads and passes on at once; nothing stays in it over a suspension.
     public let scratch: UnsafeMutableRawBufferPointer
 
@@ -149,6 +152,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             if stopped { break }
             let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
             time = Self.clock()
+            turns &+= 1
             crowded = false
             if count > 0 {
                 for index in 0..<Int(count) { dispatch(events[index]) }

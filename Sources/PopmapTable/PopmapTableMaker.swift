@@ -18,7 +18,8 @@ public struct PopmapTableMaker {
     ///   - identity: the state of the file that the entries are of.
     public init?(path: String, identity: FileIdentity) {
         let path = Array(path.utf8)
-        guard path.count <= TableLayout.longestPath, (0...Int64(TableLayout.largest / 16)).contains(identity.size) else {
+        guard path.count <= TableLayout.longestPath, (0...Int64(TableLayout.largest / 16)).contains(identity.size)
+        else {
             return nil
         }
         // Of addresses there are enough: a small entry can take a few times as much here as in the file.
@@ -71,7 +72,8 @@ public struct PopmapTableMaker {
             let keyLength = Int(memory.load(fromByteOffset: record, as: UInt32.self))
             let valueLength = memory.load(fromByteOffset: record + 4, as: UInt32.self)
             let first = record + TableLayout.recordHead
-            let hash = TableLayout.hash(UnsafeRawBufferPointer(rebasing: memory[first..<(first + keyLength)]), seed: seed)
+            let hash = TableLayout.hash(
+                UnsafeRawBufferPointer(rebasing: memory[first..<(first + keyLength)]), seed: seed)
             var bucket = Int(truncatingIfNeeded: hash) & (bucketCount - 1)
             while memory.load(fromByteOffset: end + bucket * 8, as: UInt64.self) != 0 {
                 bucket = (bucket + 1) & (bucketCount - 1)

@@ -153,7 +153,8 @@ public final class TLSConnection {
         return withUnsafeMutablePointer(to: &batch) { write(bytes, by: $0) }
     }
 
-    private func write(_ bytes: UnsafeRawBufferPointer, by batch: UnsafeMutablePointer<TLSTransport.Batch>) -> TLSResult {
+    private func write(_ bytes: UnsafeRawBufferPointer, by batch: UnsafeMutablePointer<TLSTransport.Batch>) -> TLSResult
+    {
         transport.open(batch)
         var written = 0
         // The first record's bytes, here and on the wire: all whole ones have as many.

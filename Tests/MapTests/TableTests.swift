@@ -53,7 +53,9 @@ struct TableTests {
         let users = (0..<2000).map { "user\($0):\($0 % 7 == 0 ? "name@" : "")10.0.\($0 / 256).\($0 % 256):143\n" }
         // The original leaves a NUL behind a last line without an end.
         let odd = "straße 7:[2001:db8::7]\nlong:\(String(repeating: "x", count: 9000))\nlast:host"
-        try make(kind, users.joined() + (isOriginal ? "straße 7:[2001:db8::7]\nlast:host" : odd), by: isOriginal ? kind.originalMaker : nil)
+        try make(
+            kind, users.joined() + (isOriginal ? "straße 7:[2001:db8::7]\nlast:host" : odd),
+            by: isOriginal ? kind.originalMaker : nil)
         let provider = try await serve(kind)
         defer { provider.stop() }
         let keys = ["user0", "user7", "user1999", "user2000", "", "straße 7", "last", "las", "lastt", "warm"]
@@ -74,7 +76,6 @@ struct TableTests {
             /// The versions that may be answered now.
             var allowed: Set<Int> = [0]
             var wrong: [String] = []
-            var lookups = 0
             var tables = 0
             var isOver = false
         }
@@ -92,19 +93,23 @@ struct TableTests {
         async let asking: Void = withClient { client, keeper, loop in
             var number = 0
             while !watch.state.withLock({ $0.isOver }) {
-                number = (number + 7) % 3000
-                let key = Array("user\(number)".utf8)
-                // What may be answered is read on both sides of the answer, which may fall on either side of a change.
+                // What may be answered is read at the beginning of a turn and behind each answer, which may fall on either
+                // side of a change.
+                await loop.thread.sleep(1)
                 let before = watch.state.withLock { $0.allowed }
-                let read = client.answerAtOnce(key)
-                let answer = if let read { read } else { await client.lookUp(key) }
-                watch.state.withLock { state in
-                    let allowed = before.union(state.allowed)
-                    if !allowed.contains(where: { answer == .found("host-\($0)") }) { state.wrong.append("\(answer)") }
-                    state.lookups += 1
-                    if read != nil { state.tables += 1 }
+                for _ in 0..<16 {
+                    number = (number + 7) % 3000
+                    let key = Array("user\(number)".utf8)
+                    let read = client.answerAtOnce(key)
+                    let answer = if let read { read } else { await client.lookUp(key) }
+                    watch.state.withLock { state in
+                        let allowed = before.union(state.allowed)
+                        if !allowed.contains(where: { answer == .found("host-\($0)") }) {
+                            state.wrong.append("\(answer)")
+                        }
+                        if read != nil { state.tables += 1 }
+                    }
                 }
-                if number % 64 == 0 { await loop.thread.sleep(1) }
             }
         }
         for version in 1...6 {
@@ -133,6 +138,8 @@ struct TableTests {
             try await sendEnd(pid)
             let alive = client.answerAtOnce(Array("joe".utf8))
             unlink(path)
+            // The file is looked at once in a turn.
+            await loop.thread.sleep(1)
             let gone = client.answerAtOnce(Array("joe".utf8))
             let recalled = ["joe", "jane"].map { client.recall(Array($0.utf8))?.value }
             keeper.forget()
@@ -234,7 +241,8 @@ struct TableTests {
             var bytes = good
             for _ in 0..<Int.random(in: 1...6, using: &random) {
                 let word = Int.random(in: 0..<(round % 2 == 0 ? 12 : size / 8), using: &random) * 8
-                let value = [0, 1, .max, UInt64(size), UInt64.random(in: 0...UInt64.max), UInt64.random(in: 0...4096)]
+                let value =
+                    [0, 1, .max, UInt64(size), UInt64.random(in: 0...UInt64.max), UInt64.random(in: 0...4096)]
                     .randomElement(using: &random) ?? 0
                 if word > 0 { withUnsafeBytes(of: value) { bytes.replaceSubrange(word..<(word + 8), with: $0) } }
             }

@@ -79,7 +79,9 @@ import Testing
                 case let other: Issue.record("\(other)")
                 }
             }
-            guard case .done(let count) = buffer.withUnsafeMutableBytes({ pair.client.read(into: $0) }) else { continue }
+            guard case .done(let count) = buffer.withUnsafeMutableBytes({ pair.client.read(into: $0) }) else {
+                continue
+            }
             received += buffer.prefix(count)
         }
         #expect(received == data)

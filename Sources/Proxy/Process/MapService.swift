@@ -62,7 +62,9 @@ struct MapService: Sendable {
     /// Whether to ask for tables: those of a file that the provider and its worker see by the same path.
     private static func hasTables(_ entry: MapList.Entry, _ options: Options) -> Bool {
         // One session has no use for all entries.
-        guard entry.takesOptions, !options.inetdMode, let name = MapProvider.shortName(entry.library) else { return false }
+        guard entry.takesOptions, !options.inetdMode, let name = MapProvider.shortName(entry.library) else {
+            return false
+        }
         return ["gdbm", "bdb"].contains(name)
     }
 
