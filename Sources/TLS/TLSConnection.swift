@@ -157,8 +157,6 @@ public final class TLSConnection {
     {
         transport.open(batch)
         var written = 0
-        // The first record's bytes, here and on the wire: all whole ones have as many.
-        var (size, sealed) = (0, 0)
         var failure: TLSResult?
         while written < bytes.count, batch.pointee.hasRoom(for: Self.roomForRecord) {
             ERR_clear_error()
@@ -170,12 +168,12 @@ public final class TLSConnection {
                 break
             }
             written += count
-            if size == 0 { (size, sealed) = (count, batch.pointee.used) }
+            batch.pointee.mark(written)
         }
         let taken = transport.close()
         if written == 0, let failure { return failure }
         guard taken < batch.pointee.used else { return .done(written) }
-        let sent = sealed > 0 ? min(taken / sealed * size, written) : 0
+        let sent = batch.pointee.written(in: taken)
         held = Int32(clamping: written - sent)
         return sent > 0 ? .done(sent) : flush()
     }

@@ -31,13 +31,37 @@ struct TLSTransport {
 
     /// Records that are to leave together.
     struct Batch {
+        /// Most writes that can go into one.
+        static let longest = 16
+
         /// Memory for them.
         let room: UnsafeMutableRawBufferPointer
         /// Bytes of it that are used.
         var used = 0
+        /// For each write, the bytes of the caller's up to its end, and those here.
+        private var marks = InlineArray<16, (written: Int32, used: Int32)>(repeating: (0, 0))
+        private var count = 0
 
-        /// Whether there is room for so many bytes more.
-        func hasRoom(for size: Int) -> Bool { room.count - used >= size }
+        /// An empty one.
+        init(room: UnsafeMutableRawBufferPointer) { self.room = room }
+
+        /// Whether there is room for one write more, of so many bytes.
+        func hasRoom(for size: Int) -> Bool { count < Self.longest && room.count - used >= size }
+
+        /// Takes note of the end of a write.
+        /// - Parameter written: bytes of the caller's up to here.
+        mutating func mark(_ written: Int) {
+            guard count < Self.longest else { return }
+            marks[count] = (Int32(clamping: written), Int32(clamping: used))
+            count += 1
+        }
+
+        /// Bytes of the caller's that are in the first so many bytes as a whole.
+        func written(in taken: Int) -> Int {
+            var written: Int32 = 0
+            for index in 0..<count where Int(marks[index].used) <= taken { written = marks[index].written }
+            return Int(written)
+        }
     }
 
     /// From now on records are gathered.
@@ -81,7 +105,7 @@ struct TLSTransport {
     fileprivate mutating func put(_ record: UnsafeRawBufferPointer) -> (count: Int, isFull: Bool) {
         if isWaiting { return (-1, true) }
         if let batch {
-            guard batch.pointee.hasRoom(for: record.count) else { return (-1, true) }
+            guard batch.pointee.room.count - batch.pointee.used >= record.count else { return (-1, true) }
             UnsafeMutableRawBufferPointer(rebasing: batch.pointee.room[batch.pointee.used...]).copyMemory(from: record)
             batch.pointee.used += record.count
             return (record.count, false)
@@ -99,7 +123,11 @@ struct TLSTransport {
         }
         while true {
             let count = recv(descriptor, memory.baseAddress, memory.count, 0)
-            if count == 0 { sawEnd = true }
+            if count == 0 {
+                sawEnd = true
+                // Or an older fault would be taken for the reason.
+                errno = 0
+            }
             if count > 0, count < memory.count { isDrained = trustsShortReads }
             if count >= 0 || linux_errno() != EINTR { return count }
         }

@@ -92,6 +92,49 @@ import Testing
         #expect(buffer.withUnsafeMutableBytes { pair.client.read(into: $0) } == .closed)
     }
 
+    /// A record of which half was taken goes on ahead of those that leave together, and nothing is told to have been sent
+    /// that still waits.
+    @Test(arguments: stride(from: 1000, to: 9000, by: 400).map { $0 }) func aRecordBegunAlone(size: Int) throws {
+        let pair = try ConnectionPair(client, server, name: "mail.test", bufferSize: 4608)
+        #expect(pair.shakeHands())
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 144 * 1024, alignment: 16)
+        defer { room.deallocate() }
+        var data = Self.noise(200_000)
+        var sent = 0
+        while case .done(let count) = data[sent..<(sent + size)].withUnsafeBytes({ pair.server.write($0) }) {
+            sent += count
+        }
+        data = Array(data.prefix(sent + 60_000))
+        var received: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 20_000)
+        for _ in 0..<2_000 where received.count < data.count {
+            // One read a turn, so that the system is full most of the time.
+            if case .done(let count) = buffer.withUnsafeMutableBytes({ pair.client.read(into: $0) }) {
+                received += buffer.prefix(count)
+            }
+            guard sent < data.count else { continue }
+            if case .done(let count) = data[sent...].withUnsafeBytes({ pair.server.write($0, room: room) }) {
+                sent += count
+            }
+        }
+        #expect(received == data)
+    }
+
+    /// What was taken of a batch is told by whole records, whatever the first of them was the rest of.
+    @Test func wholeRecordsAreCounted() {
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1000, alignment: 1)
+        defer { room.deallocate() }
+        var batch = TLSTransport.Batch(room: room)
+        for (written, used) in [(90, 10), (190, 120), (290, 230), (300, 250)] {
+            batch.used = used
+            batch.mark(written)
+        }
+        let told = [0, 9, 10, 119, 120, 229, 230, 249, 250].map { batch.written(in: $0) }
+        #expect(told == [0, 0, 90, 90, 190, 190, 290, 290, 300])
+        for number in 0..<TLSTransport.Batch.longest { batch.mark(300 + number) }
+        #expect(!batch.hasRoom(for: 1))
+    }
+
     /// No goodbye is put between the halves of a record.
     @Test func noGoodbyeInTheMiddle() throws {
         let pair = try ConnectionPair(client, server, name: "mail.test", bufferSize: 4608)
