@@ -74,12 +74,16 @@ public final class TableKeeper: Sendable {
     }
 
     /// Lets go of the tables.
-    public func forget() {
+    /// - Returns: how many entries the last one had.
+    @discardableResult
+    public func forget() -> Int {
         state.withLock { state in
+            let count = (state.table ?? state.old?.table)?.count ?? 0
             state.old = nil
-            guard state.table != nil else { return }
+            guard state.table != nil else { return count }
             state.table = nil
             number.add(1, ordering: .releasing)
+            return count
         }
     }
 

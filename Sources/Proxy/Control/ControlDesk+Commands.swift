@@ -37,8 +37,7 @@ extension ControlDesk {
     }
 
     private func purge() -> ControlAnswer {
-        let count = services.maps.reduce(0) { $0 + ($1.memory?.count ?? 0) }
-        for map in services.maps { map.purge() }
+        let count = services.maps.reduce(0) { $0 + $1.purge() }
         return ControlAnswer(columns: ["purged", "worker"], rows: [["\(count)", "\(getpid())"]])
     }
 

@@ -22,9 +22,12 @@ struct MapService: Sendable {
     let notice: Notice
 
     /// Forgets what it said.
-    func purge() {
+    /// - Returns: how many answers there were to give without it; a table has all that were remembered.
+    @discardableResult
+    func purge() -> Int {
+        let remembered = memory?.count ?? 0
         memory?.purge()
-        tables?.forget()
+        return max(remembered, tables?.forget() ?? 0)
     }
 
     /// Milliseconds a provider gets for one lookup: so few of `--map_timeout` that it has always answered something
