@@ -23,8 +23,8 @@ from proxies import ALL, Front, Place
 from tools import Load
 
 WORKS = {
-    "an IMAP login, plain": (Front("imap"), "login", 20, 120),
-    "an IMAP login, TLS 1.3, ECDSA": (Front("imap", "ecdsa"), "login", 20, 60),
+    "an IMAP login, plain": (Front("imap"), "login", 50, 1050),
+    "an IMAP login, TLS 1.3, ECDSA": (Front("imap", "ecdsa"), "login", 20, 120),
     "a MiB relayed, plain": (Front("imap"), "bulk", 4, 516),
     "a MiB relayed, TLS to the client": (Front("imap", "ecdsa"), "bulk", 4, 36),
 }
