@@ -14,17 +14,8 @@ public struct BlockingClient: ~Copyable {
     ///   - seconds: how long to wait for each reply.
     /// - Returns: nil, with `errno` set, where nobody serves the socket.
     public init?(path: String, map: String = "popmap", seconds: Int = 5) {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = UnixAddress.connected(to: path, seconds: seconds)
         guard descriptor >= 0 else { return nil }
-        _ = linux_fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        var limit = timeval(tv_sec: seconds, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        guard UnixAddress.connect(descriptor, to: path) == 0 else {
-            let code = linux_errno()
-            close(descriptor)
-            errno = code
-            return nil
-        }
         self.descriptor = descriptor
         self.map = Array(map.utf8)
     }

@@ -133,15 +133,10 @@ public final class TableKeeper: Sendable {
     }
 
     private func fetch() -> Reply {
-        let connection = socket(AF_UNIX, Int32(linux_STREAM), 0)
+        let connection = UnixAddress.connected(to: path, seconds: Self.patience)
         guard connection >= 0 else { return .later }
         defer { close(connection) }
-        _ = linux_fcntl(connection, F_SETFD, FD_CLOEXEC)
-        var limit = timeval(tv_sec: Self.patience, tv_usec: 0)
-        setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        guard UnixAddress.connect(connection, to: path) == 0,
-            linux_send(connection, request, request.count) == request.count
-        else { return .later }
+        guard linux_send(connection, request, request.count) == request.count else { return .later }
         var memory: Int32 = -1
         defer { if memory >= 0 { close(memory) } }
         var input = Netstring(limit: Limits.reply)

@@ -26,6 +26,21 @@ package enum UnixAddress {
         with(path) { unsafe Glibc.connect(descriptor, $0, $1) }
     }
 
+    /// A connection for a program that may wait, close-on-exec.
+    /// - Parameter seconds: how long to wait for anything to read.
+    /// - Returns: the descriptor; -1, with `errno` set, where nobody serves the socket.
+    package static func connected(to path: String, seconds: Int) -> Int32 {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return -1 }
+        var limit = timeval(tv_sec: seconds, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        if connect(descriptor, to: path) == 0 { return descriptor }
+        let code = linux_errno()
+        close(descriptor)
+        errno = code
+        return -1
+    }
+
     /// `bind(2)`.
     package static func bind(_ descriptor: Int32, to path: String) -> Int32 {
         with(path) { unsafe Glibc.bind(descriptor, $0, $1) }

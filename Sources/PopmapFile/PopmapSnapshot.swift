@@ -17,6 +17,8 @@ final class PopmapSnapshot<Database: PopmapDatabase>: Sendable {
 
     private enum TableState {
         case none
+        /// Somebody reads the copy for one, without a lock: who withdraws it, or asks for keys, must not wait for that.
+        case making
         case made(PopmapTableFile)
         /// There is to be none.
         case refused
@@ -65,8 +67,8 @@ final class PopmapSnapshot<Database: PopmapDatabase>: Sendable {
         withdrawTable()
     }
 
-    /// All entries in one piece of memory, for others to read; made when it is first asked for. Nil where there can be
-    /// none.
+    /// All entries in one piece of memory, for others to read; made when it is first asked for. Nil while somebody
+    /// else makes it, and where there is to be none.
     /// - Parameters:
     ///   - path: of the file.
     ///   - reader: of this copy.
@@ -75,21 +77,28 @@ final class PopmapSnapshot<Database: PopmapDatabase>: Sendable {
     func table(
         of path: String, reader: Database, limits: (key: Int, value: Int)
     ) throws(PopmapFileError) -> PopmapTableFile? {
-        let result: Result<PopmapTableFile?, PopmapFileError> = table.withLock { table in
-            switch table {
-            case .made(let file): return .success(file)
-            case .refused: return .success(nil)
-            case .none: break
-            }
-            do throws(PopmapFileError) {
-                let made = try Self.makeTable(of: path, identity, reader, limits)
-                table = made.map { .made($0) } ?? .refused
-                return .success(made)
-            } catch {
-                return .failure(error)
-            }
+        let before = table.withLock { state in
+            defer { if case .none = state { state = .making } }
+            return state
         }
-        return try result.get()
+        switch before {
+        case .made(let file): return file
+        case .making, .refused: return nil
+        case .none: break
+        }
+        let made: PopmapTableFile?
+        do throws(PopmapFileError) {
+            made = try Self.makeTable(of: path, identity, reader, limits)
+        } catch {
+            table.withLock { if case .making = $0 { $0 = .none } }
+            throw error
+        }
+        return table.withLock { state in
+            // It may have been withdrawn before it was there.
+            guard case .making = state else { return nil }
+            state = made.map { .made($0) } ?? .refused
+            return made
+        }
     }
 
     private static func makeTable(

@@ -197,7 +197,10 @@ public final class TLSConnection {
         guard !isBroken, !hasSaidGoodbye, SSL_is_init_finished(ssl) == 1 else { return .done(0) }
         transport.hasMore = true
         // Behind half of a record nobody would understand it.
-        if transport.isWaiting, flush() == .wantWrite { return .wantWrite }
+        if transport.isWaiting {
+            let rest = flush()
+            guard case .done = rest else { return rest }
+        }
         ERR_clear_error()
         attach()
         let code = SSL_shutdown(ssl)

@@ -147,7 +147,7 @@ extension TLSConnection {
     /// Gives an SSL its end of a transport.
     /// - Returns: false where memory is short.
     static func connect(_ ssl: OpaquePointer) -> Bool {
-        guard let method = transportMethod.pointer, let bio = BIO_new(method) else { return false }
+        guard let method = TransportMethod.pointer, let bio = BIO_new(method) else { return false }
         SSL_set_bio(ssl, bio, bio)
         return true
     }
@@ -162,7 +162,7 @@ extension TLSConnection {
     /// the call that is under way, and has 200 bytes. A handshake needs its own, as OpenSSL puts a buffer ahead of it.
     func shareTransport() {
         var bio = pthread_getspecific(ThreadsTransport.key).map { OpaquePointer($0) }
-        if bio == nil, let method = transportMethod.pointer, let new = BIO_new(method) {
+        if bio == nil, let method = TransportMethod.pointer, let new = BIO_new(method) {
             pthread_setspecific(ThreadsTransport.key, UnsafeRawPointer(new))
             bio = new
         }
@@ -185,15 +185,15 @@ private enum ThreadsTransport {
 private let retryFlags = BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_IO_SPECIAL | BIO_FLAGS_SHOULD_RETRY
 
 /// The functions of the transport, for all connections.
-private let transportMethod = TransportMethod()
+private enum TransportMethod {
+    /// nil where memory is short.
+    static var pointer: OpaquePointer? { OpaquePointer(bitPattern: address) }
 
-private struct TransportMethod: @unchecked Sendable {
-    // OpenSSL only reads it.
-    let pointer: OpaquePointer?
-
-    init() {
-        pointer = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket of perdition")
-        guard let pointer else { return }
+    /// Where it is. A number, as every thread has OpenSSL read what is there.
+    private static let address: UInt = {
+        guard let pointer = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket of perdition") else {
+            return 0
+        }
         BIO_meth_set_write(pointer) { bio, bytes, count in
             with(bio) { transport in
                 let record = UnsafeRawBufferPointer(start: bytes, count: Int(max(0, count)))
@@ -219,7 +219,8 @@ private struct TransportMethod: @unchecked Sendable {
             default: 0
             }
         }
-    }
+        return UInt(bitPattern: pointer)
+    }()
 }
 
 /// Calls with the transport that a BIO stands for.

@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import Lookup
 import Loop
+import PopmapFile
 import Synchronization
 import Testing
 
@@ -178,6 +179,62 @@ struct TableTests {
         let reply = "41:PERM lookups are all there is in this map,"
         #expect(client.send("13:table:popmap ,"))
         #expect(client.receive(reply.utf8.count) == reply)
+    }
+
+    /// A database that takes its time to be read through.
+    private final class SlowDatabase: PopmapDatabase {
+        static let begun = DispatchSemaphore(value: 0)
+        static let goOn = DispatchSemaphore(value: 0)
+
+        init(reading path: String) throws(PopmapFileError) {}
+        init(creating path: String) throws(PopmapFileError) {}
+        static func check(_ path: String, copyOf identity: FileIdentity) throws(PopmapSnapshotFailure) {}
+        static func isBeingWritten(_ descriptor: Int32, _ identity: FileIdentity) -> Bool { false }
+        func fetch(_ key: [UInt8]) throws(PopmapFileError) -> [UInt8]? { key }
+        func insert(_ key: [UInt8], _ value: [UInt8]) throws(PopmapFileError) -> Bool { true }
+        func finish() throws(PopmapFileError) {}
+
+        func forEachKey(_ body: ([UInt8]) -> Void) throws(PopmapFileError) {
+            Self.begun.signal()
+            _ = Self.goOn.wait(timeout: .now() + 20)
+            body([1])
+        }
+    }
+
+    /// What came of it, in order.
+    private final class Made: Sendable {
+        let list = Mutex<[Bool]>([])
+        func withLock<Value: Sendable>(_ body: (inout [Bool]) -> Value) -> Value { list.withLock { body(&$0) } }
+    }
+
+    /// Nobody waits for a table that is being made, least of all lookups; one that is withdrawn meanwhile is none.
+    @Test func nobodyWaitsWhileOneIsMade() async throws {
+        try scratch.write("any", to: "map.db")
+        try await Task.sleep(for: .milliseconds(50))
+        let source = PopmapSource<SlowDatabase>(path: scratch.file("map.db"))
+        source.prepare()
+        let made = Made()
+        let done = DispatchSemaphore(value: 0)
+        Thread.detachNewThread { [source] in
+            let table = try? PopmapReader(source).table(longestKey: 100, longestValue: 100)
+            made.withLock { $0.append(table != nil) }
+            done.signal()
+        }
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread { [source] in
+                SlowDatabase.begun.wait()
+                let other = PopmapReader(source)
+                let second = try? other.table(longestKey: 100, longestValue: 100)
+                let value = try? other.fetch([7])
+                source.withdrawTable()
+                made.withLock { $0 += [second != nil, value == [7], $0.isEmpty] }
+                SlowDatabase.goOn.signal()
+                done.wait()
+                continuation.resume()
+            }
+        }
+        // The second asker, a lookup and the withdrawal were through before the first had anything.
+        #expect(made.withLock { $0 } == [false, true, true, false])
     }
 
     // MARK: What may be in the memory

@@ -15,7 +15,7 @@ import Testing
     @Test func eachGoesFromWhereverItStands() {
         var visitors = Visitors()
         var model: [ObjectIdentifier] = []
-        var guests = (0..<50).map { _ in Guest() }
+        let guests = (0..<50).map { _ in Guest() }
         for _ in 0..<5000 {
             let guest = guests.randomElement() ?? Guest()
             if model.contains(ObjectIdentifier(guest)) {
@@ -34,7 +34,6 @@ import Testing
         stranger.place = 1000
         visitors.remove(stranger)
         #expect(visitors.all.count == model.count)
-        guests = []
     }
 
     /// One and the same line, whether it is written in place or given to a logger.
