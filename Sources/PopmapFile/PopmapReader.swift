@@ -25,6 +25,7 @@ public final class PopmapReader<Database: PopmapDatabase> {
     ///   - longestValue: bytes of the longest value a reply can have; for others the table says to ask.
     /// - Throws: `PopmapFileError` as `fetch` does.
     public func table(longestKey: Int, longestValue: Int) throws(PopmapFileError) -> PopmapTableFile? {
+        if open?.snapshot.isWithdrawn == true { open = nil }
         let handle = try handle()
         guard let snapshot = open?.snapshot, source.isCurrent(snapshot) else { return nil }
         return try snapshot.table(of: source.path, reader: handle, limits: (longestKey, longestValue))

@@ -124,6 +124,11 @@ final class PopmapSnapshot<Database: PopmapDatabase>: Sendable {
     /// Bytes of a file above which every lookup is left to the provider: reading all of it takes seconds.
     private static var largestOfTable: Int64 { 256 << 20 }
 
+    /// Whether it makes no table, or none any more.
+    var isWithdrawn: Bool {
+        table.withLock { if case .refused = $0 { true } else { false } }
+    }
+
     /// Has those who hold the table ask the provider from now on.
     func withdrawTable() {
         table.withLock { table in

@@ -70,9 +70,14 @@ public final class PopmapSource<Database: PopmapDatabase>: Sendable {
         }
     }
 
-    /// Has those who hold a table made of the file ask from now on (SIGHUP).
+    /// Has those who hold a table made of the file ask from now on, and the next of them that there be another copy
+    /// (SIGHUP): whichever thread is asked, the one at hand makes no table any more.
     public func withdrawTable() {
-        state.withLock { $0.snapshot?.withdrawTable() }
+        state.withLock { state in
+            state.snapshot?.withdrawTable()
+            state.stale = true
+            state.nextTry = 0
+        }
     }
 
     /// Whether a copy is the present state of the file, as far as one system call can tell.

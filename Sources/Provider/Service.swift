@@ -134,8 +134,9 @@ public enum Service {
             }
             Notification.send(.reloading)
             log.info("the map is opened anew")
-            pool.reopenings.add(1, ordering: .releasing)
+            // First, or a copy that is new already would be taken for the old one.
             Map.withdrawTable(configuration)
+            pool.reopenings.add(1, ordering: .releasing)
             Notification.send(.ready)
         }
         Notification.send(.stopping)
