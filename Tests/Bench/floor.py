@@ -1,7 +1,7 @@
 """What no proxy can go below: the system calls of a login and nothing else (tools/bare.c), beside nginx and ours.
 
 CPU time comes from rounds in turn, as in the comparison. Where it goes comes from samples with their stacks (perf), a run
-for each: the shares by system call, of the time that was measured without perf.
+for each: the shares by system call, of the time that was measured without perf. IMAP4 and POP3 each get a table.
 """
 
 import collections
@@ -18,7 +18,7 @@ import work
 from programs import Program, free_port
 from proxies import ALL, Front
 
-FRONT = Front("imap")
+FRONTS = {"IMAP": Front("imap"), "POP3": Front("pop3")}
 AT_ONCE = 64
 # Calls with less than this share of anybody's time are summed up.
 LEAST = 0.015
@@ -29,8 +29,8 @@ class Bare:
 
     def start(self, place, front):
         port = free_port()
-        program = Program(self.name, [str(place.tools / "bare"), "--port", str(port), "--store",
-                                      str(place.stores[front.protocol].port)], place.sub(self.name))
+        program = Program(self.name, [str(place.tools / "bare"), "--protocol", front.protocol, "--port", str(port),
+                                      "--store", str(place.stores[front.protocol].port)], place.sub(self.name))
         program.port = port
         return program
 
@@ -50,7 +50,7 @@ def place_of(frames):
     return "the program itself"
 
 
-def shares(place, proxy, count, trouble):
+def shares(place, proxy, front, count, trouble):
     """Where the time of the logins goes: {place: share}. Nothing where perf cannot tell."""
     data = place.sub("perf") / "data"
     perf = subprocess.Popen(
@@ -59,7 +59,7 @@ def shares(place, proxy, count, trouble):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         time.sleep(0.5)
-        work.logins(place, proxy, FRONT, count, AT_ONCE, trouble)
+        work.logins(place, proxy, front, count, AT_ONCE, trouble)
     finally:
         perf.send_signal(signal.SIGINT)
         perf.wait()
@@ -75,21 +75,21 @@ def shares(place, proxy, count, trouble):
     return {where: count / whole for where, count in found.items()}
 
 
-def run(place, rounds, quick):
-    count, trouble = 600 if quick else 12000, work.Trouble()
+def compare(place, protocol, front, rounds, count, trouble):
+    """The table of one protocol."""
     costs, parts, running = collections.defaultdict(list), {}, {}
     try:
         for kind in KINDS:
-            running[kind.name] = proxy = kind.start(place, FRONT)
+            running[kind.name] = proxy = kind.start(place, front)
             proxy.wait_for(proxy.port)
-            work.logins(place, proxy, FRONT, count // 10, 16, trouble)
+            work.logins(place, proxy, front, count // 10, 16, trouble)
         for turn in range(rounds):
             for name, proxy in running.items():
-                costs[name].append(work.logins(place, proxy, FRONT, count, AT_ONCE, trouble)["cpu"])
-            print(f"  round {turn + 1} of {rounds}: " +
+                costs[name].append(work.logins(place, proxy, front, count, AT_ONCE, trouble)["cpu"])
+            print(f"  {protocol}, round {turn + 1} of {rounds}: " +
                   "  ".join(f"{name} {values[-1]:.1f}" for name, values in costs.items()), flush=True)
         if shutil.which("perf"):
-            parts = {name: shares(place, proxy, count, trouble) for name, proxy in running.items()}
+            parts = {name: shares(place, proxy, front, count, trouble) for name, proxy in running.items()}
     finally:
         for proxy in running.values():
             proxy.end()
@@ -105,7 +105,12 @@ def run(place, rounds, quick):
     if shown:
         lines.append(["everything else", *(
             f"{(1 - sum(parts[kind.name].get(where, 0) for where in shown)) * middle[kind.name]:.1f}" for kind in KINDS)])
+    return report.table([f"CPU per {protocol} login, plain (µs)", *titles], lines)
+
+
+def run(place, rounds, quick):
+    count, trouble = 600 if quick else 12000, work.Trouble()
+    tables = [compare(place, protocol, front, rounds, count, trouble) for protocol, front in FRONTS.items()]
     return "\n\n".join([
         f"{machine.sentence()}. Medians of {rounds} rounds in turn, {AT_ONCE} logins at once; the parts are shares of "
-        "samples of one run each.",
-        report.table(["CPU per IMAP login, plain (µs)", *titles], lines)] + trouble.told)
+        "samples of one run each.", *tables] + trouble.told)

@@ -1,10 +1,12 @@
-/* The system calls of an IMAP login through a proxy, and nothing else: what no proxy can go below on a machine.
+/* The system calls of a login through a proxy, and nothing else: what no proxy can go below on a machine.
  *
- *   bare --port PORT --store PORT [--address ADDRESS] [--threads N]
+ *   bare --protocol imap|pop3 --port PORT --store PORT [--address ADDRESS] [--threads N]
  *
  * It accepts, greets, takes the client's first bytes for a LOGIN, connects to the one store there is, hands them over
- * when that greets, and passes bytes on until one end closes; the last bytes leave with the end. It looks nobody up, logs
- * nothing, has no limits and no timers, and does not look at what it passes on. Each thread has an epoll set. */
+ * when that greets, and passes bytes on until one end closes; the last bytes leave with the end. With POP3 it says yes to
+ * the first bytes, takes the second for the password, and logs in by an AUTH of its own, which takes one round trip as
+ * LOGIN does. It looks nobody up, logs nothing, has no limits and no timers, and does not look at what it passes on. Each
+ * thread has an epoll set. */
 #include "net.h"
 
 #include <errno.h>
@@ -18,7 +20,12 @@
 
 enum { EVENTS = 256, BURST = 16, PIECE = 65536 };
 
-static const char greeting[] = "* OK [CAPABILITY IMAP4rev1 LITERAL+] bare ready\r\n";
+static const struct protocol {
+    const char *name, *greeting, *go_on, *login;
+} protocols[] = {
+    {"imap", "* OK [CAPABILITY IMAP4rev1 LITERAL+] bare ready\r\n", NULL, NULL},
+    {"pop3", "+OK bare ready\r\n", "+OK\r\n", "AUTH PLAIN AGJhcmUAYmFyZQ==\r\n"},
+}, *protocol;
 static int listening;
 static struct sockaddr_in store;
 
@@ -33,7 +40,7 @@ struct end {
 
 struct session {
     struct end client, server;
-    enum { AT_LOGIN, AT_GREETING, RELAYING } expects;
+    enum { AT_USER, AT_LOGIN, AT_GREETING, RELAYING } expects;
     /* Ended in this turn: events of its other end may follow. */
     bool over;
     struct session *next;
@@ -66,10 +73,10 @@ static void accept_some(int set) {
         if (!session) give_up("no memory for a session");
         session->client = (struct end){session, &session->server, descriptor};
         session->server = (struct end){session, &session->client, -1};
-        session->expects = AT_LOGIN;
+        session->expects = protocol->go_on ? AT_USER : AT_LOGIN;
         session->over = false;
         watch(set, descriptor, &session->client);
-        send(descriptor, greeting, sizeof greeting - 1, MSG_NOSIGNAL);
+        send(descriptor, protocol->greeting, strlen(protocol->greeting), MSG_NOSIGNAL);
     }
 }
 
@@ -94,9 +101,14 @@ static void ready(int set, struct end *end, char *piece) {
     if (count < 0 && errno == EAGAIN) return;
     if (count <= 0) return finish(session);
     switch (session->expects) {
+    case AT_USER:
+        session->expects = AT_LOGIN;
+        send(end->descriptor, protocol->go_on, strlen(protocol->go_on), MSG_NOSIGNAL);
+        return;
     case AT_LOGIN:
-        session->count = (size_t)count < sizeof session->login ? (size_t)count : sizeof session->login;
-        memcpy(session->login, piece, session->count);
+        session->count = protocol->login ? strlen(protocol->login) : (size_t)count;
+        if (session->count > sizeof session->login) session->count = sizeof session->login;
+        memcpy(session->login, protocol->login ? protocol->login : piece, session->count);
         session->expects = AT_GREETING;
         if (!connect_to_store(set, session)) finish(session);
         return;
@@ -143,6 +155,7 @@ int main(int count, char **words) {
     static const struct option options[] = {
         {"port", required_argument, NULL, 'p'},    {"store", required_argument, NULL, 's'},
         {"address", required_argument, NULL, 'a'}, {"threads", required_argument, NULL, 't'},
+        {"protocol", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
     const char *address = "127.0.0.1";
@@ -152,11 +165,15 @@ int main(int count, char **words) {
         case 'p': port = number("port", optarg, 1, 65535); break;
         case 's': store_port = number("store", optarg, 1, 65535); break;
         case 'a': address = optarg; break;
+        case 'r':
+            for (size_t at = 0; at < sizeof protocols / sizeof *protocols; at++)
+                if (strcmp(protocols[at].name, optarg) == 0) protocol = &protocols[at];
+            break;
         case 't': threads = number("threads", optarg, 1, 64); break;
         default: return 2;
         }
     }
-    if (!port || !store_port) give_up("bare needs --port and --store");
+    if (!protocol || !port || !store_port) give_up("bare needs --protocol imap or pop3, --port and --store");
     catch_signals();
     raise_descriptor_limit();
     listening = listen_at(loopback(address, port));
