@@ -304,7 +304,7 @@ class RealServer(threading.Thread):
         both = [[session.record for session in self.sessions], [session.wire for session in self.sessions]]
         if not in_order:
             # Which of them was asked what it can do is as much by chance as their order; `wire` has it.
-            both[0] = [[line for line in record if line != "< tag CAPABILITY"] for record in both[0]]
+            both[0] = [[line for line in record if line not in ("< tag CAPABILITY", "< CAPA")] for record in both[0]]
             both = [sorted(records) for records in both]
         return [
             [

@@ -120,6 +120,7 @@ import Testing
                 }
             case .pop3:
                 try session.say("+OK ready")
+                try session.refuseCAPA()
                 while let line = try session.lineOrEnd() { try session.say(line.hasPrefix("PASS") ? refusal : "+OK") }
             }
         }

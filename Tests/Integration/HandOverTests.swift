@@ -39,6 +39,7 @@ import Testing
                 }
             case .pop3:
                 try session.say("+OK ready")
+                try session.refuseCAPA()
                 _ = try session.line()
                 try session.say("+OK")
                 _ = try session.line()

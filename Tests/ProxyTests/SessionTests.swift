@@ -319,7 +319,7 @@ import Testing
             let notes = Notes()
             let store = try FakeStore(on: loop) { _, stream in
                 try await stream.send("+OK ready\r\n")
-                for answer in ["+OK", "+OK 2 messages", "+OK stat"] {
+                for answer in ["-ERR no CAPA", "+OK", "+OK 2 messages", "+OK stat"] {
                     notes.add(try await stream.text())
                     try await stream.send("\(answer)\r\n")
                 }
@@ -332,7 +332,7 @@ import Testing
             #expect(try await guest.stream.text() == "+OK USER joe set, mate")
             #expect(try await guest.stream.text() == "+OK You are so in")
             #expect(try await guest.stream.text() == "+OK stat")
-            #expect(notes.all == ["USER joe", "PASS se cret", "STAT"])
+            #expect(notes.all == ["CAPA", "USER joe", "PASS se cret", "STAT"])
             guest.stream.close()
         }
     }
@@ -346,10 +346,11 @@ import Testing
         let masked: [UInt8] = (0..<900).map { _ in UInt8.random(in: UInt8(ascii: "a")...UInt8(ascii: "z")) ^ 0x80 }
         let found = try await onLoop { loop in
             let store = try FakeStore(on: loop) { _, stream in
-                try await stream.send(name == .imap4 ? "* OK [CAPABILITY X] hi\r\n" : "+OK hi\r\n+OK\r\n")
+                try await stream.send(
+                    name == .imap4 ? "* OK [CAPABILITY X] hi\r\n" : "+OK hi\r\n-ERR no CAPA\r\n+OK\r\n")
                 // Reads into the loop's own room and forgets it there.
                 var lines = 0
-                while lines < (name == .imap4 ? 1 : 2) {
+                while lines < (name == .imap4 ? 1 : 3) {
                     let room = stream.channel.thread.scratch
                     switch stream.read(into: room) {
                     case .moved(let count):

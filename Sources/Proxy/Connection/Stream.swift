@@ -201,13 +201,14 @@ final class Stream {
     }
 
     /// Sends all of it.
+    /// - Parameter more: whether more follows at once and may share a segment.
     /// - Throws: `StreamError`.
-    func send(_ bytes: [UInt8]) async throws(StreamError) {
+    func send(_ bytes: [UInt8], more: Bool = false) async throws(StreamError) {
         since = now
         transcript?(true, bytes)
         var sent = 0
         while sent < bytes.count {
-            let result = bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
+            let result = bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[sent...]), more: more) }
             switch result {
             case .moved(let count): sent += count
             case .closed: throw .closed

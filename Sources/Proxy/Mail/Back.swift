@@ -54,6 +54,9 @@ final class Back {
         }
     }
 
+    /// The server as the memory knows it.
+    var remembered: CapabilityMemory.Server { .init(address: address, isPrivate: stream.isPrivate) }
+
     /// Whether TLS is to be started inside the conversation.
     var wantsStartTLS: Bool { options.sslMode.contains(.tlsOutgoing) && !stream.isPrivate }
 
@@ -75,10 +78,10 @@ final class Back {
         }
     }
 
-    /// Sends bytes at once.
-    func send(_ bytes: [UInt8], doing: StaticString) async throws(ServerError) {
+    /// Sends bytes at once; where more follow, they may wait for those.
+    func send(_ bytes: [UInt8], more: Bool = false, doing: StaticString) async throws(ServerError) {
         do {
-            try await stream.send(bytes)
+            try await stream.send(bytes, more: more)
         } catch {
             throw Self.explain(error, doing)
         }

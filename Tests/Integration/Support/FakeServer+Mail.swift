@@ -97,6 +97,12 @@ extension FakeSession {
         }
     }
 
+    /// Answers what a proxy asks a POP3 server ahead of the first login.
+    func refuseCAPA() throws {
+        guard try line() == "CAPA" else { throw Failure("somebody did not ask for CAPA first") }
+        try say("-ERR no such command")
+    }
+
     /// The dialogue of a ManageSieve server that lets everybody in; notes the Base64 of each login as its user.
     func serveManageSieve(whenLoggedIn: FakeServer.Talk? = nil) throws {
         for line in ["\"SASL\" \"PLAIN\"", "OK \"at your service\""] { try say(line) }

@@ -83,12 +83,14 @@ struct Fault: Sendable, CustomTestStringConvertible {
     private static let pop3 = [
         Fault(name: "hangs up when it has the password", flavour: .pop3) {
             try $0.say("+OK ready")
+            try $0.refuseCAPA()
             _ = try $0.line()
             try $0.say("+OK")
             _ = try $0.line()
         },
         Fault(name: "answers neither yes nor no", flavour: .pop3) {
             try $0.say("+OK ready")
+            try $0.refuseCAPA()
             _ = try $0.line()
             try $0.say("perhaps")
             try $0.waitForEnd()

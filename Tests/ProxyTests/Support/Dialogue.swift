@@ -44,8 +44,22 @@ func hold<Value: Sendable>(
     _ body: @escaping @Sendable (isolated Loop, Stream) async throws -> Value
 ) async throws -> (value: Value, heard: String) {
     try await onLoop { loop in
+        let conversation = try Conversation(saying: input, hangingUp: hangingUp, on: loop)
+        let value = try await body(loop, conversation.stream)
+        return (value, conversation.end())
+    }
+}
+
+/// A stream whose other end has said all it will say.
+final class Conversation {
+    /// The end that is tested.
+    let stream: Stream
+    private let far: Int32
+
+    init(saying input: [UInt8], hangingUp: Bool = true, on loop: isolated Loop) throws {
         let (near, far) = try socketPair()
-        defer { close(far) }
+        self.far = far
+        stream = try Stream(near, on: loop)
         var sent = 0
         while sent < input.count {
             let count = input[sent...].withUnsafeBytes { linux_send(far, $0.baseAddress, $0.count) }
@@ -53,10 +67,16 @@ func hold<Value: Sendable>(
             sent += count
         }
         if hangingUp { shutdown(far, Int32(SHUT_WR)) }
-        let stream = try Stream(near, on: loop)
-        let value = try await body(loop, stream)
+    }
+
+    deinit {
+        close(far)
+    }
+
+    /// Closes the stream; says what the other end has heard.
+    func end() -> String {
         stream.close()
-        return (value, read(far))
+        return read(far)
     }
 }
 

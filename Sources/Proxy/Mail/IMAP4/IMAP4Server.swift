@@ -50,11 +50,11 @@ final class IMAP4Server: MailServer {
     /// password must not be sent to one that does.
     private func recallCapabilities() async throws(ServerError) {
         guard capabilities == nil, !back.stream.isPrivate else { return }
-        if let known = back.memory?.capabilities(of: back.address) {
+        if let known = back.memory?.capabilities(of: back.remembered) {
             capabilities = known
         } else {
             try await askCapabilities()
-            back.memory?.remember(capabilities ?? [], of: back.address)
+            back.memory?.remember(capabilities ?? [], of: back.remembered)
         }
     }
 

@@ -38,21 +38,18 @@ final class POP3Server: MailServer {
         guard !name.contains(where: { $0 == 10 || $0 == 13 || $0 == 0 }), !credentials.password.holdsLineEnd else {
             throw .refused(.authentication(answer: []))
         }
-        try await back.send(Array("USER ".utf8) + name + [13, 10], doing: "sending USER")
-        do throws(ServerError) {
-            _ = try await status("waiting for the answer to USER")
-        } catch {
-            guard try await wantsPlain(instead: error) else { throw error }
-            return try await authenticate(credentials, by: .plain)
+        switch try await way() {
+        case .inTurn: return try await sayUserAndPass(credentials, together: false)
+        case .together:
+            do throws(ServerError) {
+                return try await sayUserAndPass(credentials, together: true)
+            } catch {
+                // It may not take both at once any more.
+                if case .broken = error { back.memory?.forgetWay(to: back.remembered) }
+                throw error
+            }
+        case .plain(let isProven): return try await sayPlain(credentials, isProven: isProven)
         }
-        var command: [UInt8] = []
-        defer { command.wipe() }
-        command.reserveCapacity(credentials.password.count + 8)
-        command.append("PASS ")
-        command.append(credentials.password)
-        command.append("\r\n")
-        try await back.send(command, doing: "sending PASS")
-        return AcceptedLogin(answer: try await status("waiting for the answer to PASS"))
     }
 
     func listCapabilities() async throws(ServerError) {
@@ -62,6 +59,134 @@ final class POP3Server: MailServer {
 
     func quit() async {
         await back.farewell("QUIT\r\n")
+    }
+
+    // MARK: One round trip
+
+    /// How this server takes logins. It is asked once in a while: where it takes one in one round trip, that is one less
+    /// for everybody after.
+    private func way() async throws(ServerError) -> POP3Way {
+        // A program for each session would ask each time.
+        guard let memory = back.memory, !back.options.inetdMode else { return .inTurn }
+        let server = back.remembered
+        if let known = memory.way(to: server) { return known }
+        // Should its connection end here, the next login is not to end like this one.
+        memory.remember(.inTurn, to: server, for: POP3Way.pause)
+        let way = POP3Way(try await capabilities())
+        remember(way)
+        return way
+    }
+
+    private func remember(_ way: POP3Way) {
+        back.memory?.remember(way, to: back.remembered, for: POP3Way.lifetime)
+    }
+
+    private func sayUserAndPass(
+        _ credentials: Credentials, together: Bool
+    ) async throws(ServerError) -> AcceptedLogin {
+        try await back.send(
+            Array("USER ".utf8) + credentials.authenticationID + [13, 10], more: together, doing: "sending USER")
+        if together { try await sendPass(credentials) }
+        do throws(ServerError) {
+            _ = try await status("waiting for the answer to USER")
+        } catch {
+            // The answer to PASS says nothing new, and comes ahead of all others.
+            if together, case .refused = error { _ = try? await back.line(doing: "waiting for the answer to PASS") }
+            guard try await wantsPlain(instead: error) else { throw error }
+            return try await authenticate(credentials, by: .plain)
+        }
+        if !together { try await sendPass(credentials) }
+        return AcceptedLogin(answer: try await status("waiting for the answer to PASS"))
+    }
+
+    private func sendPass(_ credentials: Credentials) async throws(ServerError) {
+        var command: [UInt8] = []
+        defer { command.wipe() }
+        command.reserveCapacity(credentials.password.count + 8)
+        command.append("PASS ")
+        command.append(credentials.password)
+        command.append("\r\n")
+        try await back.send(command, doing: "sending PASS")
+    }
+
+    /// AUTH PLAIN with its initial response, and USER and PASS where it may be the command that was refused.
+    private func sayPlain(_ credentials: Credentials, isProven: Bool) async throws(ServerError) -> AcceptedLogin {
+        guard var command = Self.plainCommand(credentials) else {
+            return try await sayUserAndPass(credentials, together: false)
+        }
+        defer { command.wipe() }
+        var refusal: ServerError?
+        do throws(ServerError) {
+            try await back.send(command, doing: "sending AUTH")
+            let line = try await back.line(doing: "waiting for the answer to AUTH")
+            if Self.challenge(line) == nil {
+                let answer = try accepted(line, "waiting for the answer to AUTH")
+                if !isProven { remember(.plain(isProven: true)) }
+                return AcceptedLogin(answer: answer)
+            }
+            // It has not seen the response, and wants it now.
+            remember(.inTurn)
+            try await back.send(Array("*\r\n".utf8), doing: "cancelling AUTH")
+            _ = try await back.line(doing: "cancelling AUTH")
+        } catch {
+            if case .broken = error {
+                // What it answers with the end of the connection, it is not sent again.
+                remember(.inTurn)
+                throw error
+            }
+            guard case .refused(.authentication(let answer)) = error, !Self.blamesCredentials(answer) else {
+                throw error
+            }
+            if isProven, await listsPlain() { throw error }
+            refusal = error
+        }
+        do throws(ServerError) {
+            let login = try await sayUserAndPass(credentials, together: false)
+            remember(.inTurn)
+            return login
+        } catch {
+            // A connection that ends behind a refusal says less than the refusal.
+            if case .broken = error, let refusal { throw refusal }
+            throw error
+        }
+    }
+
+    /// The command; nil where something is empty or not plain ASCII, or it would be too long (RFC 2449 section 4).
+    private static func plainCommand(_ credentials: Credentials) -> [UInt8]? {
+        let name = credentials.authenticationID
+        guard !name.isEmpty, credentials.password.count > 0 else { return nil }
+        let count = name.count + credentials.password.count + 2
+        guard Base64.encodedSize(count) + "AUTH PLAIN \r\n".utf8.count <= commandLimit, name.allSatisfy(isPrintable),
+            credentials.password.withBytes({ $0.allSatisfy(isPrintable) })
+        else { return nil }
+        var message: [UInt8] = []
+        defer { message.wipe() }
+        message.reserveCapacity(count)
+        message.append(0)
+        message += name
+        message.append(0)
+        message.append(credentials.password)
+        var command: [UInt8] = []
+        command.reserveCapacity(commandLimit)
+        command.append("AUTH PLAIN ")
+        Base64.append(message, to: &command)
+        command.append("\r\n")
+        return command
+    }
+
+    private static func isPrintable(_ byte: UInt8) -> Bool { byte >= 0x20 && byte < 0x7f }
+
+    /// Whether a refusal says that name or password are wrong, and not the command (RFC 3206 section 4).
+    private static func blamesCredentials(_ answer: [UInt8]) -> Bool { ASCII.begins(answer.dropFirst(5), "[AUTH]") }
+
+    /// Whether a server that took AUTH PLAIN before lists it now; also where it does not say.
+    private func listsPlain() async -> Bool {
+        listed = nil
+        do throws(ServerError) {
+            return POP3Way.offers(.plain, try await capabilities())
+        } catch {
+            return true
+        }
     }
 
     // MARK: AUTH
@@ -77,22 +202,14 @@ final class POP3Server: MailServer {
             // The refusal of USER says more than a connection that ends behind it.
             return false
         }
-        return !items.contains { ASCII.equal($0, "USER") } && Self.offers(.plain, items)
-    }
-
-    private static func offers(_ mechanism: Mechanism, _ items: [[UInt8]]) -> Bool {
-        items.contains { item in
-            let words = item.split(separator: UInt8(ascii: " "))
-            return words.first.map { ASCII.equal($0, "SASL") } ?? false
-                && words.dropFirst().contains { Mechanism($0) == mechanism }
-        }
+        return !items.contains { ASCII.equal($0, "USER") } && POP3Way.offers(.plain, items)
     }
 
     /// AUTH (RFC 5034), for what USER and PASS cannot carry.
     private func authenticate(
         _ credentials: Credentials, by mechanism: Mechanism
     ) async throws(ServerError) -> AcceptedLogin {
-        guard Self.offers(mechanism, try await capabilities()) else { throw .refused(.noMechanism) }
+        guard POP3Way.offers(mechanism, try await capabilities()) else { throw .refused(.noMechanism) }
         guard var message = credentials.message else { throw .refused(.authentication(answer: [])) }
         defer { message.wipe() }
         var command: [UInt8] = []
