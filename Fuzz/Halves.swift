@@ -109,15 +109,28 @@ struct ServerOutcome: Sendable, Equatable {
     var error: ServerError?
 }
 
+/// What is remembered of a real server of POP3.
+enum Remembered: Sendable {
+    /// Nothing, and it is not asked.
+    case never
+    /// Nothing yet.
+    case nothing
+    case way(POP3Way)
+}
+
 /// Plays a real server up to the answer to a login.
 func playServer(
-    _ pieces: [[UInt8]], _ settings: Settings, _ login: Login
+    _ pieces: [[UInt8]], _ settings: Settings, _ login: Login, remembered: Remembered = .never
 ) -> (value: ServerOutcome, heard: [UInt8]) {
     talk(pieces) { stream in
         var outcome = ServerOutcome()
         guard let address = SocketAddress(host: "127.0.0.1", port: 143) else { fatalError("no address") }
+        var memory: CapabilityMemory?
+        if case .never = remembered {} else { memory = CapabilityMemory(stream.channel.thread) }
         let back = Back(
-            stream: stream, settings: settings, identity: "ready on me 0", host: "mail", address: address)
+            stream: stream, settings: settings, identity: "ready on me 0", host: "mail", address: address,
+            memory: memory)
+        if case .way(let way) = remembered { memory?.remember(way, to: back.remembered, for: POP3Way.lifetime) }
         let server: any MailServer =
             switch settings.options.protocolName {
             case .imap4, .imap4s: IMAP4Server(back)

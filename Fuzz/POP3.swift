@@ -30,7 +30,15 @@
 /// What a real server says up to the login, and what it gets to hear.
 @Sendable func pop3Server(_ bytes: [UInt8]) {
     var input = Input(bytes)
-    let number = Int(input.byte()) & 0x7c | 1
+    let first = input.byte()
+    let number = Int(first) & 0x7c | 1
+    let remembered: Remembered =
+        switch first & 3 {
+        case 0: .never
+        case 1: .nothing
+        case 2: .way(.together)
+        default: .way(.plain(isProven: first & 128 != 0))
+        }
     let setting = settings[number]
     let cut = input.byte()
     // Clients of POP3 cannot give a password with a line end in it; a name may come from a popmap.
@@ -38,19 +46,23 @@
     if number & 64 != 0, login.name.count & 2 == 0 {
         login.token = login.name.count & 1 == 0 ? .xoauth2 : .oauthbearer
     }
-    let results = tellings(input.rest, tornAt: cut).map { playServer($0, setting, login) }
+    let results = tellings(input.rest, tornAt: cut).map { playServer($0, setting, login, remembered: remembered) }
     let (outcome, heard) = results[0]
     for other in results.dropFirst() {
         check(other.value == outcome && other.heard == heard, "the same however the bytes arrive")
     }
     checkServer(outcome)
     checkLines(heard)
-    check(heard.count { $0 == 10 } <= 7, "at most CAPA, STLS, USER, PASS, AUTH with its responses, and QUIT")
+    check(heard.count { $0 == 10 } <= 9, "at most CAPA, STLS, USER, PASS, two AUTH with their responses, and QUIT")
     if let answer = outcome.answer {
         check(!answer.contains { $0 == 13 || $0 == 10 }, "an answer is one line")
         check(outcome.untagged.isEmpty, "nothing ahead of the answer")
         guard number & 64 == 0 else { return }
-        check(heard.suffix(login.password.count + 2) == (login.password + [13, 10])[...], "the password as it is")
+        let message = (login.credentials.message ?? []) + [13, 10]
+        check(
+            heard.suffix(login.password.count + 2) == (login.password + [13, 10])[...]
+                || first & 3 != 0 && heard.suffix(message.count) == message[...],
+            "the password as it is")
     }
 }
 
