@@ -62,8 +62,7 @@ public final class Acceptor: ChannelHandler, TimerTarget {
     }
 
     private func watch() throws(Errno) {
-        // Level-triggered, so that what one loop leaves is seen again; exclusive, so that not every loop wakes up.
-        let channel = try Channel(borrowing: descriptor, on: thread, events: linux_EPOLLIN | linux_EPOLLEXCLUSIVE)
+        let channel = try Channel(borrowing: descriptor, on: thread)
         channel.handler = self
         self.channel = channel
     }

@@ -22,6 +22,12 @@ extension Channel {
         let descriptor = linux_socket(Int32(address.family), Int32(linux_STREAM), 0)
         guard descriptor >= 0 else { throw .refused(.last) }
         if address.kind != .unix { setNoDelay(descriptor) }
+        if let channel = thread.connecting(descriptor, to: address) {
+            let wakeup = await channel.waitWritable(within: milliseconds)
+            guard channel.fault != 0 || channel.isClosed || wakeup == .timedOut else { return channel }
+            channel.close()
+            throw wakeup == .timedOut ? .timedOut : .refused(Errno(channel.fault != 0 ? channel.fault : ECANCELED))
+        }
         let code = address.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
         let failure = code == 0 ? 0 : linux_errno()
         guard failure == 0 || failure == EINPROGRESS else {

@@ -8,8 +8,9 @@ extension Channel {
     ///   - known: how much has been looked at already: no more than that is as if nothing were there.
     public func peek(into room: UnsafeMutableRawBufferPointer, beyond known: Int) -> IOResult {
         guard readable else { return .wouldBlock }
+        guard fault == 0 else { return .failed(Errno(fault)) }
         while true {
-            let count = unsafe recv(descriptor, room.baseAddress, room.count, Int32(MSG_PEEK))
+            let count = unsafe recv(number, room.baseAddress, room.count, Int32(MSG_PEEK))
             if count > known { return .moved(count) }
             if count < 0, linux_errno() == EINTR { continue }
             if count < 0, linux_errno() != EAGAIN { return .failed(Errno(linux_errno())) }

@@ -9,17 +9,30 @@ public protocol ChannelHandler: AnyObject {
 
 /// A non-blocking descriptor of one loop, registered once, edge-triggered, until it is closed.
 ///
+/// With io_uring what is short and there is room for leaves at the end of the loop's turn, with all others': it is taken
+/// for sent at once, and what the system then does not take waits here, in front of all that comes later.
+///
 /// An edge that arrives while nobody waits is latched in `readable` and `writable`; an attempt that would block, or
 /// moves less than was asked for, clears it, and without it no attempt is made. The edge that says "write" is asked for
 /// when a write would block first: most descriptors never get there, and each edge wakes the loop. One task may wait
 /// at a time.
 public final class Channel {
-    /// The descriptor; -1 once closed.
-    @exclusivity(unchecked) public private(set) var descriptor: Int32
+    // In an order that leaves no holes: there are two of them for each session.
+
     /// The loop the channel belongs to.
     public let thread: LoopThread
-    /// Stands beside the descriptor in the epoll data, so that a stale event cannot hit a reused number.
+    /// The descriptor; -1 once closed.
+    public var descriptor: Int32 { isOpen ? number : -1 }
+    /// That of the system, which it keeps a little longer.
+    @exclusivity(unchecked) var number: Int32
+    /// Stands beside the descriptor in the data of its events, so that a stale one cannot hit a reused number.
     @exclusivity(unchecked) var generation: UInt32 = 0
+    /// What came of bytes that had been taken for sent, or of a connect; 0 for nothing bad.
+    @exclusivity(unchecked) private(set) var fault: Int32 = 0
+    /// The ring's batch that bytes were put into last.
+    @exclusivity(unchecked) private var batch: UInt32 = 0
+    @exclusivity(unchecked) private var timer: TimerID?
+    @exclusivity(unchecked) private var isOpen = true
     /// Whether an attempt to read may bring something.
     ///
     /// Computed, as some of the others: see ``LoopThread/now``.
@@ -35,12 +48,19 @@ public final class Channel {
     /// Whether the system has reported a fault, which the next attempt to move bytes names.
     @exclusivity(unchecked) private(set) var isBroken = false
     /// Whether the loop is told when the channel can be written again.
-    @exclusivity(unchecked) private var watchesWriting: Bool
+    @exclusivity(unchecked) var watchesWriting: Bool
+    /// Whether the descriptor is another's as well.
+    let isBorrowed: Bool
+    /// Whether the ring is about to connect it.
+    @exclusivity(unchecked) var isConnecting = false
+    /// Our direction ends behind what waits.
+    @exclusivity(unchecked) private var endsOutput = false
+    /// Whether there are bytes that count as sent and that the system did not take; the loop has them.
+    @exclusivity(unchecked) private var hasBacklog = false
     /// Whether the loop has promised the handler another turn.
     @exclusivity(unchecked) var isRepeated = false
     @exclusivity(unchecked) private var waitsToWrite = false
     @exclusivity(unchecked) private var waiter: UnsafeContinuation<Wakeup, Never>?
-    @exclusivity(unchecked) private var timer: TimerID?
     /// Told about readiness while nobody waits; nil while the channel is driven by `await`.
     public var handler: (any ChannelHandler)? {
         get { listener }
@@ -55,65 +75,82 @@ public final class Channel {
     }
 
     /// Takes over a descriptor that may not be connected yet: it can be written when the loop says so.
-    init(_ descriptor: Int32, on thread: LoopThread, connecting: Bool) throws(Errno) {
-        self.descriptor = descriptor
-        self.thread = thread
-        watchesWriting = connecting
+    convenience init(_ descriptor: Int32, on thread: LoopThread, connecting: Bool) throws(Errno) {
+        let events = connecting ? Self.events | linux_EPOLLOUT : Self.events
+        try self.init(descriptor, on: thread, events: events, isBorrowed: false)
         writable = !connecting
-        do {
-            try thread.register(self, events: connecting ? Self.events | linux_EPOLLOUT : Self.events)
-        } catch {
-            self.descriptor = -1
-            closeDescriptor(descriptor)
-            throw error
-        }
     }
 
-    private static let events = linux_EPOLLIN | linux_EPOLLRDHUP | linux_EPOLLET
-
     /// Watches a descriptor that stays open when the channel is released: a listening socket others share.
-    init(borrowing descriptor: Int32, on thread: LoopThread, events: UInt32) throws(Errno) {
-        self.descriptor = descriptor
+    convenience init(borrowing descriptor: Int32, on thread: LoopThread) throws(Errno) {
+        try self.init(descriptor, on: thread, events: Self.sharedEvents, isBorrowed: true)
+    }
+
+    private init(_ descriptor: Int32, on thread: LoopThread, events: UInt32, isBorrowed: Bool) throws(Errno) {
+        number = descriptor
         self.thread = thread
-        watchesWriting = true
+        self.isBorrowed = isBorrowed
+        watchesWriting = events & linux_EPOLLOUT != 0
         do {
             try thread.register(self, events: events)
         } catch {
-            self.descriptor = -1
+            number = -1
+            isOpen = false
+            if !isBorrowed { closeDescriptor(descriptor) }
             throw error
         }
     }
 
+    /// Takes over a descriptor that the loop's ring connects; it is watched from then on.
+    init(connecting descriptor: Int32, on thread: LoopThread) {
+        number = descriptor
+        self.thread = thread
+        isBorrowed = false
+        watchesWriting = false
+        writable = false
+        isConnecting = true
+    }
+
+    static let events = linux_EPOLLIN | linux_EPOLLRDHUP | linux_EPOLLET
+    /// Level-triggered, so that what one loop leaves is seen again; exclusive, so that not every loop wakes up.
+    static let sharedEvents = linux_EPOLLIN | linux_EPOLLEXCLUSIVE
+
     /// Stops watching and leaves the descriptor open.
     func release() {
-        guard descriptor >= 0 else { return }
+        guard isOpen else { return }
         thread.withdraw(self)
-        descriptor = -1
+        isOpen = false
+        number = -1
         handler = nil
     }
 
     deinit {
-        if descriptor >= 0 { closeDescriptor(descriptor) }
+        if number >= 0 { closeDescriptor(number) }
     }
 
     /// Whether `close()` has been called.
-    public var isClosed: Bool { descriptor < 0 }
+    public var isClosed: Bool { !isOpen }
 
     /// Closes the descriptor; whoever waits is woken with `.closed`. More calls do nothing.
+    ///
+    /// What counts as sent is sent: where the system does not take it now, within ten seconds.
     public func close() {
-        guard descriptor >= 0 else { return }
-        thread.unregister(self)
-        closeDescriptor(descriptor)
-        descriptor = -1
+        guard isOpen else { return }
+        isOpen = false
         handler = nil
         stopTimer()
+        thread.dismiss(self)
         wake(.closed)
     }
 
     /// Ends our direction (`shutdown(2)`): the peer reads an end of file, and may go on sending.
     public func endOutput() {
-        guard descriptor >= 0 else { return }
-        _ = shutdown(descriptor, Int32(SHUT_WR))
+        guard isOpen else { return }
+        guard settle() else {
+            endsOutput = true
+            return
+        }
+        _ = shutdown(number, Int32(SHUT_WR))
     }
 
     // MARK: Waiting
@@ -156,20 +193,29 @@ public final class Channel {
 
     /// The loop's word that something changed.
     func became(ready events: UInt32) {
-        if events & (linux_EPOLLHUP | linux_EPOLLERR) != 0 {
-            isBroken = true
-            hasEnded = true
-            canBeRead = true
-            writable = true
-        }
+        if events & (linux_EPOLLHUP | linux_EPOLLERR) != 0 { becameBroken() }
         if events & linux_EPOLLRDHUP != 0 {
             hasEnded = true
             canBeRead = true
         }
         if events & linux_EPOLLIN != 0 { canBeRead = true }
-        if events & linux_EPOLLOUT != 0 { writable = true }
+        if events & linux_EPOLLOUT != 0 { writable = sendBacklog() }
+        if isClosed {
+            // Not before it is known what came of all that was sent.
+            if timer != nil, !hasBacklog { dismissed() }
+            return
+        }
         if waitsToWrite ? writable : readable { wake(.ready) }
         handler?.channelReady(self)
+    }
+
+    private func becameBroken() {
+        isBroken = true
+        hasEnded = true
+        canBeRead = true
+        writable = true
+        // Nobody will read it.
+        dropBacklog()
     }
 
     /// For a TLS layer that reads the descriptor itself and found it empty.
@@ -180,9 +226,9 @@ public final class Channel {
     /// For a TLS layer that writes the descriptor itself and found it full.
     public func wouldBlockWriting() {
         writable = false
-        guard !watchesWriting, descriptor >= 0 else { return }
+        guard !watchesWriting, number >= 0 else { return }
         watchesWriting = true
-        thread.modify(self, events: Self.events | linux_EPOLLOUT)
+        thread.watchWriting(self)
     }
 
     // MARK: Bytes
@@ -191,8 +237,9 @@ public final class Channel {
     public func receive(into room: UnsafeMutableRawBufferPointer) -> IOResult {
         guard readable else { return .wouldBlock }
         guard !isDrained else { return .closed }
+        guard fault == 0 else { return .failed(Errno(fault)) }
         while true {
-            let count = unsafe recv(descriptor, room.baseAddress, room.count, 0)
+            let count = unsafe recv(number, room.baseAddress, room.count, 0)
             if count > 0 {
                 if count < room.count {
                     // All that came ahead of an end we know of was there to be read.
@@ -214,11 +261,21 @@ public final class Channel {
     /// Writes once what it can of the given bytes, of which there must be some.
     /// - Parameter more: whether more bytes, or the end, follow at once and may share a segment with these.
     public func send(_ bytes: UnsafeRawBufferPointer, more: Bool = false) -> IOResult {
+        guard settle() else { return .wouldBlock }
+        guard fault == 0 else { return .failed(Errno(fault)) }
+        if writable, !isBroken, bytes.count <= Ring.longest, let posted = thread.post(bytes, more: more, to: self) {
+            batch = posted
+            return .moved(bytes.count)
+        }
+        return sendNow(bytes, more: more)
+    }
+
+    private func sendNow(_ bytes: UnsafeRawBufferPointer, more: Bool) -> IOResult {
         while true {
             let count =
                 more
-                ? unsafe linux_send_more(descriptor, bytes.baseAddress, bytes.count)
-                : unsafe linux_send(descriptor, bytes.baseAddress, bytes.count)
+                ? unsafe linux_send_more(number, bytes.baseAddress, bytes.count)
+                : unsafe linux_send(number, bytes.baseAddress, bytes.count)
             if count >= 0 {
                 if count < bytes.count { wouldBlockWriting() }
                 return .moved(count)
@@ -234,11 +291,99 @@ public final class Channel {
     }
 }
 
+// MARK: - What counts as sent
+
+extension Channel {
+    /// Hands over to the system what counts as sent, as must be done before anybody else uses the descriptor to write.
+    /// - Returns: whether it has all of it; where not, the channel can be written when it has.
+    public func settle() -> Bool {
+        if isPosted {
+            let result = thread.handOver(self)
+            posted(result)
+        }
+        return !hasBacklog
+    }
+
+    /// Whether bytes are with the ring, and nobody knows what comes of them.
+    var isPosted: Bool { batch != 0 && batch == thread.batch }
+
+    /// Whether something that counts as sent is not with the system.
+    var isWaiting: Bool { isPosted || hasBacklog }
+
+    /// What came of the bytes that are with the ring.
+    /// - Parameter result: how many the system took, or a negative `errno(3)`; nil where it took all.
+    func posted(_ result: Int32?) {
+        defer { batch = 0 }
+        guard let result else { return }
+        guard isPosted, result >= 0 || result == -EAGAIN || result == -EINTR else {
+            fault = result < 0 ? 0 &- result : EIO
+            return becameBroken()
+        }
+        thread.keepPosted(of: self, behind: Int(result))
+        hasBacklog = true
+        wouldBlockWriting()
+    }
+
+    /// Sends on what the system did not take.
+    /// - Returns: whether the channel can be written.
+    private func sendBacklog() -> Bool {
+        guard hasBacklog else { return true }
+        let backlog = thread.backlogs[number] ?? []
+        switch backlog.withUnsafeBytes({ sendNow($0, more: false) }) {
+        case .moved(let count) where count < backlog.count:
+            let rest = Array(backlog[count...])
+            thread.dropBacklog(of: self)
+            thread.backlogs[number] = rest
+            return false
+        case .moved: dropBacklog()
+        case .wouldBlock, .closed: return false
+        case .failed(let error):
+            fault = error.code
+            becameBroken()
+        }
+        if endsOutput { _ = shutdown(number, Int32(SHUT_WR)) }
+        return true
+    }
+
+    private func dropBacklog() {
+        guard hasBacklog else { return }
+        hasBacklog = false
+        thread.dropBacklog(of: self)
+    }
+
+    /// How long it may take to send what counts as sent when a channel was closed, in milliseconds.
+    private static let farewell: UInt64 = 10_000
+
+    /// The channel is closed, and what counts as sent is not with the system yet.
+    func linger() {
+        timer = thread.setTimer(self, after: Self.farewell)
+    }
+
+    private func dismissed() {
+        stopTimer()
+        dropBacklog()
+        thread.discard(self)
+    }
+
+    /// The ring has connected it, or not.
+    /// - Parameter result: a negative `errno(3)`, or 0.
+    func connected(_ result: Int32) {
+        isConnecting = false
+        guard isOpen else { return }
+        if result < 0 {
+            fault = 0 &- result
+            isBroken = true
+        }
+        writable = true
+        wake(.ready)
+    }
+}
+
 extension Channel: TimerTarget {
-    /// The time allowed for a wait is over.
+    /// The time allowed for a wait is over, or that to send the last of what counts as sent.
     public func timerFired() {
         timer = nil
-        wake(.timedOut)
+        if isClosed { dismissed() } else { wake(.timedOut) }
     }
 }
 

@@ -3,7 +3,9 @@ import DequeModule
 import Glibc
 import Synchronization
 
-/// One event loop: a thread, an epoll set, its timers, and the jobs of the Swift tasks that live on it.
+/// One event loop: a thread, the descriptors it watches, its timers, and the jobs of the Swift tasks that live on it.
+///
+/// It watches and sends by io_uring(7) where the system has one for it, and by epoll(7) elsewhere.
 ///
 /// It is both the serial executor of its `Loop` actor and the task executor of every task started for it: a pinned
 /// actor alone would send each continuation through the global pool and back. It is the one `@unchecked Sendable` type
@@ -21,10 +23,19 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     private let inbox = Mutex(Inbox())
     private let epoll: Int32
     private let alarm: Int32
+    /// Nil before the loop runs, and where it works with epoll.
+    @exclusivity(unchecked) var ring: Ring?
+    private let usesRing: Bool
+    /// What the ring has told in this turn.
+    @exclusivity(unchecked) var news: [linux_completion] = []
+    /// What counts as sent and the system did not take, by descriptor.
+    @exclusivity(unchecked) var backlogs: [Int32: [UInt8]] = [:]
+    /// Closed in this turn, with bytes that count as sent.
+    @exclusivity(unchecked) var leaving: [Channel] = []
     /// The thread in `run()`; 0 while there is none, so that nobody takes what is in the making for his own.
     private let owner = Atomic<UInt>(0)
     @exclusivity(unchecked) private var jobs = Deque<UnownedJob>()
-    @exclusivity(unchecked) private var channels: [Channel?] = []
+    @exclusivity(unchecked) var channels: [Channel?] = []
     @exclusivity(unchecked) private var generation: UInt32 = 1
     @exclusivity(unchecked) private var timers: TimerWheel
     @exclusivity(unchecked) private var repeated: [Channel] = []
@@ -64,9 +75,11 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     public static let scratchSize = 128 * 1024
 
     /// A loop that does not run yet.
+    /// - Parameter usesRing: whether it may work with io_uring (`--no_io_uring`).
     /// - Throws: `Errno` where the system has no descriptor left.
-    public init(number: Int = 0) throws(Errno) {
+    public init(number: Int = 0, usesRing: Bool = true) throws(Errno) {
         self.number = number
+        self.usesRing = usesRing
         epoll = linux_epoll_create()
         guard epoll >= 0 else { throw .last }
         alarm = linux_eventfd()
@@ -122,7 +135,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
             defer { inbox.asleep = false }
             return inbox.asleep
         }
-        if wake { ring() }
+        if wake { soundAlarm() }
     }
 
     /// Whether the caller may touch what belongs to this loop.
@@ -133,7 +146,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         precondition(isCurrent, "this code belongs to loop \(number)")
     }
 
-    private func ring() {
+    private func soundAlarm() {
         var one: UInt64 = 1
         _ = write(alarm, &one, 8)
     }
@@ -144,18 +157,22 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     public func run() {
         owner.store(UInt(pthread_self()), ordering: .relaxed)
         defer { owner.store(0, ordering: .relaxed) }
-        var events = [linux_event](repeating: linux_event(), count: 256)
+        if usesRing { openRing() }
+        defer { closeRing() }
+        var events = [linux_event](repeating: linux_event(), count: ring == nil ? 256 : 0)
         while !stopped {
             runJobs()
             takeInbox(beforeSleep: jobs.isEmpty)
             endTurn()
             if stopped { break }
-            let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
-            time = Self.clock()
-            turns &+= 1
-            crowded = false
-            if count > 0 {
-                for index in 0..<Int(count) { dispatch(events[index]) }
+            if ring != nil {
+                waitForNews(waitTime())
+                beginTurn()
+                hearNews()
+            } else {
+                let count = linux_epoll_wait(epoll, &events, Int32(events.count), waitTime())
+                beginTurn()
+                for index in 0..<Int(max(0, count)) { dispatch(events[index]) }
             }
             runRepeated()
             fireTimers()
@@ -164,10 +181,16 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         }
     }
 
+    private func beginTurn() {
+        time = Self.clock()
+        turns &+= 1
+        crowded = false
+    }
+
     /// Ends `run()` after its present turn; from any thread.
     public func stop() {
         inbox.withLock { $0.stopping = true }
-        ring()
+        soundAlarm()
     }
 
     /// Only the jobs that stand in line now: what they add waits until descriptors have had their turn.
@@ -213,11 +236,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
 
     private func dispatch(_ event: linux_event) {
         let data = event.data
-        guard data != .max else {
-            var count: UInt64 = 0
-            _ = read(alarm, &count, 8)
-            return
-        }
+        guard data != .max else { return silence() }
         let descriptor = Int(data & 0xffff_ffff)
         // A stale event: its channel was closed earlier in this turn, and the number may be in use again.
         guard descriptor < channels.count, let channel = channels[descriptor],
@@ -226,36 +245,78 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         channel.became(ready: event.events)
     }
 
+    /// Takes note of the alarm.
+    func silence() {
+        var count: UInt64 = 0
+        _ = read(alarm, &count, 8)
+    }
+
+    /// Has the ring watch what epoll has watched, which is nothing but what was there before the loop ran.
+    func moveToRing() {
+        guard let ring else { return }
+        let heard = ring.watch(alarm, for: linux_EPOLLIN | linux_EPOLLET, repeatedly: true, as: Ring.Token(.max))
+        guard heard else { return dropRing() }
+        for case let channel? in channels {
+            linux_epoll_remove(epoll, channel.number)
+            watch(channel)
+            if channel.watchesWriting { watchWriting(channel) }
+        }
+    }
+
     // MARK: Channels
 
-    /// Puts a channel into the epoll set; it stays there until it is closed.
+    /// Watches a channel until it is closed.
     func register(_ channel: Channel, events: UInt32) throws(Errno) {
-        let descriptor = Int(channel.descriptor)
+        enter(channel)
+        guard ring == nil else {
+            if watch(channel) { return }
+            unregister(channel)
+            throw Errno(EAGAIN)
+        }
+        let data = UInt64(channel.generation) << 32 | UInt64(UInt32(truncatingIfNeeded: channel.number))
+        guard linux_epoll_add(epoll, channel.number, events, data) == 0 else {
+            let error = Errno.last
+            unregister(channel)
+            throw error
+        }
+    }
+
+    /// Gives a channel its place in the table.
+    func enter(_ channel: Channel) {
+        let descriptor = Int(channel.number)
         while channels.count <= descriptor { channels.append(nil) }
         generation &+= 1
         if generation == .max { generation = 1 }
         channel.generation = generation
-        let data = UInt64(generation) << 32 | UInt64(UInt32(truncatingIfNeeded: descriptor))
-        guard linux_epoll_add(epoll, channel.descriptor, events, data) == 0 else { throw .last }
         channels[descriptor] = channel
     }
 
-    /// Changes what a channel of the set is watched for; what is the case already is reported anew.
-    func modify(_ channel: Channel, events: UInt32) {
-        let data = UInt64(channel.generation) << 32 | UInt64(UInt32(truncatingIfNeeded: channel.descriptor))
-        _ = linux_epoll_modify(epoll, channel.descriptor, events, data)
+    /// Tells a channel when it can be written; what is the case already is reported anew.
+    func watchWriting(_ channel: Channel) {
+        if let ring {
+            // Were it not watched, nobody would know when to go on.
+            let token = Ring.Token(.write, channel.number, channel.generation)
+            if !ring.watch(channel.number, for: linux_EPOLLOUT, repeatedly: false, as: token) { fail(channel) }
+            return
+        }
+        let data = UInt64(channel.generation) << 32 | UInt64(UInt32(truncatingIfNeeded: channel.number))
+        _ = linux_epoll_modify(epoll, channel.number, Channel.events | linux_EPOLLOUT, data)
     }
 
-    /// Takes a channel out of the epoll set although its descriptor stays open.
+    /// Stops watching a channel although its descriptor stays open.
     func withdraw(_ channel: Channel) {
         unregister(channel)
-        linux_epoll_remove(epoll, channel.descriptor)
+        if let ring {
+            ring.unwatch(Ring.Token(.read, channel.number, channel.generation))
+        } else {
+            linux_epoll_remove(epoll, channel.number)
+        }
     }
 
     /// Forgets a channel; closing its descriptor takes it out of the epoll set.
     func unregister(_ channel: Channel) {
-        let descriptor = Int(channel.descriptor)
-        guard descriptor < channels.count, channels[descriptor] === channel else { return }
+        let descriptor = Int(channel.number)
+        guard descriptor >= 0, descriptor < channels.count, channels[descriptor] === channel else { return }
         channels[descriptor] = nil
     }
 

@@ -43,16 +43,17 @@ public final class TLSConnection {
     ///     that a server of several names chooses by; nil for no check. Of no meaning on a server's side.
     ///   - sessions: of the same loop, to resume from; nil for a full handshake each time.
     ///   - port: tells sessions of servers with one name apart.
+    ///   - outlet: takes what is to be sent; nil for the descriptor.
     ///   - staysOnThread: whether one thread alone will ever use it, so that it can share with the thread's others.
     /// - Throws: `TLSError` when memory is short.
     public init(
         _ context: TLSContext, descriptor: Int32, serverName: String? = nil, sessions: TLSSessions? = nil,
-        port: UInt16 = 0, staysOnThread: Bool = false
+        port: UInt16 = 0, outlet: (any TLSOutlet)? = nil, staysOnThread: Bool = false
     ) throws(TLSError) {
         ERR_clear_error()
         guard let ssl = SSL_new(context.handle) else { throw TLSError(.lost, "out of memory") }
         self.ssl = ssl
-        transport = TLSTransport(descriptor)
+        transport = TLSTransport(descriptor, outlet: outlet)
         self.context = context
         self.staysOnThread = staysOnThread
         switch context.role {

@@ -2,6 +2,14 @@ import CLinux
 import COpenSSL
 import Glibc
 
+/// Where a connection's records go instead of its socket: to whoever gathers what leaves together.
+public protocol TLSOutlet: AnyObject {
+    /// Takes what it can of bytes of which there are some.
+    /// - Parameter more: whether more, or the end, follows at once and may share a segment.
+    /// - Returns: how many; -1 with `errno` set where it takes none, with `EAGAIN` for now.
+    func put(_ bytes: UnsafeRawBufferPointer, more: Bool) -> Int
+}
+
 /// What OpenSSL reads and writes a connection's bytes with, in place of its own: it knows of `MSG_MORE`, and many records
 /// can leave with one call.
 ///
@@ -10,6 +18,8 @@ import Glibc
 struct TLSTransport {
     /// Non-blocking; the caller's.
     let descriptor: Int32
+    /// Nil for the socket itself.
+    private let outlet: (any TLSOutlet)?
     /// Whether more, or the end, follows at once and may share a segment.
     var hasMore = false
     /// Whether nothing is there to be read until the system says so: an attempt is not made.
@@ -24,7 +34,10 @@ struct TLSTransport {
     private var unsent: [UInt8] = []
 
     /// A transport of an open descriptor.
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    init(_ descriptor: Int32, outlet: (any TLSOutlet)?) {
+        self.descriptor = descriptor
+        self.outlet = outlet
+    }
 
     /// Whether anything waits to be taken.
     var isWaiting: Bool { !unsent.isEmpty }
@@ -91,6 +104,7 @@ struct TLSTransport {
     }
 
     private func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if let outlet { return outlet.put(bytes, more: hasMore) }
         while true {
             let count =
                 hasMore

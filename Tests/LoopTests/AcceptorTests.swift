@@ -77,11 +77,11 @@ import Testing
     }
 
     /// Turns in which it takes as many as it may are crowded, and no others.
-    @Test func saysWhenMoreMayWait() async throws {
+    @Test(arguments: [false, true]) func saysWhenMoreMayWait(usesRing: Bool) async throws {
         let listener = try Listener("127.0.0.1", backlog: 512)
         let clients = try (0..<Acceptor.burst * 3 + 5).map { _ in try listener.connect() }
         defer { for client in clients { close(client) } }
-        try await onLoop { loop in
+        try await onLoop(usesRing: usesRing) { loop in
             var (count, taken) = (0, 0)
             let acceptor = try Acceptor(listener.descriptor, on: loop.thread) { descriptor, _ in
                 close(descriptor)
@@ -106,9 +106,9 @@ import Testing
     }
 
     /// A socket that was shut down stands in for EMFILE, which would hit every other test of this process too.
-    @Test func restsWhileNothingCanBeAccepted() async throws {
+    @Test(arguments: [false, true]) func restsWhileNothingCanBeAccepted(usesRing: Bool) async throws {
         let listener = try Listener("127.0.0.1")
-        try await onLoop { loop in
+        try await onLoop(usesRing: usesRing) { loop in
             var count = 0
             var failures: [Errno] = []
             let acceptor = try Acceptor(listener.descriptor, on: loop.thread) { descriptor, _ in

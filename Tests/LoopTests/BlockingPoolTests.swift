@@ -8,7 +8,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct BlockingPoolTests {
     @Test func bringsBackWhatTheWorkReturned() async throws {
         let pool = BlockingPool(name: "test", threads: 2)
-        let results = try await onLoop { loop in
+        let results = try await onLoop(usesRing: true) { loop in
             var results: [Int] = []
             for number in 0..<100 {
                 if let value = await pool.run({ number * 2 }) { results.append(value) }
@@ -22,7 +22,7 @@ import Testing
     @Test func theLoopGoesOnMeanwhile() async throws {
         let pool = BlockingPool(name: "test", threads: 1)
         let gate = Gate()
-        try await onLoop { loop in
+        try await onLoop(usesRing: true) { loop in
             let started = Tally()
             loop.start { loop in
                 _ = await pool.run { gate.wait() }
@@ -41,7 +41,7 @@ import Testing
         let gate = Gate()
         let inside = Tally()
         let done = Tally()
-        try await onLoop { loop in
+        try await onLoop(usesRing: true) { loop in
             for _ in 0..<10 {
                 loop.start { _ in
                     _ = await pool.run {
@@ -65,7 +65,7 @@ import Testing
         let gate = Gate()
         let inside = Tally()
         let done = Tally()
-        try await onLoop { loop in
+        try await onLoop(usesRing: true) { loop in
             for number in 0..<3 {
                 loop.start { _ in
                     _ = await pool.run {
@@ -94,7 +94,7 @@ import Testing
         }
         let answers = Tally()
         let refusals = Tally()
-        try await onLoop { loop in
+        try await onLoop(usesRing: true) { loop in
             for _ in 0..<20 {
                 loop.start { _ in
                     if await pool.run({ usleep(1000) }) == nil { refusals.add() } else { answers.add() }

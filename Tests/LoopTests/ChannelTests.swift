@@ -198,8 +198,10 @@ import Testing
 
     /// Two descriptors become readable in one turn. The first callback closes both and opens others, which get the same
     /// numbers: the second event belongs to a channel that is gone.
+    ///
+    /// With io_uring a number is free at the end of the turn, when the kernel may have told of an event already.
     @Test func aStaleEventDoesNotHitTheNewOwnerOfItsNumber() async throws {
-        try await onLoop { loop in
+        try await onLoop(usesRing: false) { loop in
             let thread = loop.thread
             // Numbers so high that no other thread's descriptors get them in between.
             let pairs = try (0..<4).map { _ in
@@ -255,7 +257,7 @@ import Testing
     }
 
     @Test func aDescriptorThatCannotBeWatchedIsClosed() async throws {
-        try await onLoop { loop in
+        try await onLoop(usesRing: false) { loop in
             // epoll takes no regular files.
             let low = linux_open("/etc/passwd", O_RDONLY, 0)
             defer { close(low) }

@@ -14,6 +14,7 @@ import Testing
             #expect(SocketAddress.of(channel.descriptor, peer: true) == listener.address)
             #expect(SocketAddress.of(channel.descriptor, peer: false) == SocketAddress.of(peer, peer: true))
             #expect(channel.send("hello") == .moved(5))
+            #expect(channel.settle())
             var room = [UInt8](repeating: 0, count: 8)
             #expect(read(peer, &room, 8) == 5)
             var on: Int32 = 0
@@ -34,10 +35,12 @@ import Testing
                 let peer = try listener.accept()
                 for word in ["good", "bye"] {
                     #expect(Array(word.utf8).withUnsafeBytes { channel.send($0, more: true) } == .moved(word.count))
+                    #expect(channel.settle())
                 }
                 var waiting: Int32 = 0
                 #expect(ioctl(peer, UInt(FIONREAD), &waiting) == 0 && waiting == 0)
                 ends(channel)
+                await loop.turn()
                 var room = [UInt8](repeating: 0, count: 8)
                 #expect(read(peer, &room, 8) >= 7)
                 #expect(try segmentsWithData(peer) == 1)
@@ -157,5 +160,12 @@ final class Listener: Sendable {
         let client = socket(Int32(address.family), Int32(SOCK_STREAM.rawValue), 0)
         guard client >= 0, address.withSocketAddress({ Glibc.connect(client, $0, $1) }) == 0 else { throw Errno.last }
         return client
+    }
+
+    /// A non-blocking client, and the other end of its connection.
+    func pair() throws -> (Int32, Int32) {
+        let client = try connect()
+        guard linux_fcntl(client, F_SETFL, O_NONBLOCK) == 0 else { throw Errno.last }
+        return (client, try accept())
     }
 }

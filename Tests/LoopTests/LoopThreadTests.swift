@@ -129,9 +129,9 @@ import Testing
         }
     }
 
-    @Test func jobsRunInOrder() async throws {
+    @Test(arguments: [false, true]) func jobsRunInOrder(usesRing: Bool) async throws {
         let order = Mutex<[Int]>([])
-        try await onLoop { loop in
+        try await onLoop(usesRing: usesRing) { loop in
             await withCheckedContinuation { continuation in
                 for number in 0..<100 {
                     loop.start { _ in
@@ -167,9 +167,9 @@ import Testing
         #expect(passed >= 60)
     }
 
-    @Test func manySleepersWakeInTheOrderOfTheirTimes() async throws {
+    @Test(arguments: [false, true]) func manySleepersWakeInTheOrderOfTheirTimes(usesRing: Bool) async throws {
         let order = Mutex<[Int]>([])
-        try await onLoop { loop in
+        try await onLoop(usesRing: usesRing) { loop in
             await withCheckedContinuation { continuation in
                 for number in [5, 1, 4, 2, 3] {
                     loop.start { loop in
@@ -287,7 +287,7 @@ import Testing
     // MARK: Cost
 
     /// What a wait costs: the loop sleeps once, and no other thread of the program has a part in it.
-    @Test func oneSleepForEachWait() async throws {
+    @Test(arguments: [false, true]) func oneSleepForEachWait(usesRing: Bool) async throws {
         let rounds = 500
         let (near, far) = try socketPair()
         #expect(linux_fcntl(far, F_SETFL, 0) == 0)
@@ -296,7 +296,7 @@ import Testing
             while write(far, &byte, 1) == 1, read(far, &byte, 1) == 1 {}
             close(far)
         }
-        let switches = try await onLoop { loop in
+        let switches = try await onLoop(usesRing: usesRing) { loop in
             let channel = try Channel(near, on: loop.thread)
             defer { channel.close() }
             let before = Budgets.voluntarySwitches()

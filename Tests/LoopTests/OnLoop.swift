@@ -5,12 +5,23 @@ import Testing
 
 @testable import Loop
 
-/// Runs a test's body as a task on a loop with a thread of its own, which ends with it.
+/// Runs a test's body as a task on a loop with a thread of its own, which ends with it: once with epoll, and once with
+/// io_uring where the system has it.
+/// - Returns: what it was the last time.
 @discardableResult
 func onLoop<Value: Sendable>(
     _ body: @escaping @Sendable (isolated Loop) async throws -> Value
 ) async throws -> Value {
-    let thread = try LoopThread()
+    _ = try await onLoop(usesRing: false, body)
+    return try await onLoop(usesRing: true, body)
+}
+
+/// The same, once.
+@discardableResult
+func onLoop<Value: Sendable>(
+    usesRing: Bool, _ body: @escaping @Sendable (isolated Loop) async throws -> Value
+) async throws -> Value {
+    let thread = try LoopThread(usesRing: usesRing)
     let loop = Loop(thread)
     try thread.start(name: "test")
     defer { thread.stop() }

@@ -1,5 +1,20 @@
-import Loop
-import TLS
+import Glibc
+public import Loop
+public import TLS
+
+/// Records leave with whatever else the loop sends in its turn.
+extension Channel: TLSOutlet {
+    /// Takes records, or their parts.
+    public func put(_ bytes: UnsafeRawBufferPointer, more: Bool) -> Int {
+        switch send(bytes, more: more) {
+        case .moved(let count): return count
+        case .wouldBlock: errno = EAGAIN
+        case .closed: errno = EPIPE
+        case .failed(let error): errno = error.code
+        }
+        return -1
+    }
+}
 
 extension Front {
     /// Whether bytes wait that were sent in clear text behind STARTTLS: they are not to be taken for the client's own
@@ -11,7 +26,7 @@ extension Front {
         guard let context = listenTLS else { throw .client(.failed("there is no certificate for clients")) }
         do {
             let connection = try TLSConnection(
-                context, descriptor: stream.channel.descriptor, staysOnThread: true)
+                context, descriptor: stream.channel.descriptor, outlet: stream.channel, staysOnThread: true)
             try await stream.startTLS(connection, as: security)
         } catch let error as StreamError {
             throw .handshake(security, error)
@@ -28,7 +43,7 @@ extension Back {
         do {
             let connection = try TLSConnection(
                 context, descriptor: stream.channel.descriptor, serverName: host, sessions: sessions,
-                port: address.port, staysOnThread: true)
+                port: address.port, outlet: stream.channel, staysOnThread: true)
             try await stream.startTLS(connection, as: security)
         } catch let error as StreamError {
             throw Self.explain(error, "TLS handshake")

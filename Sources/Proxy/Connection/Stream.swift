@@ -94,6 +94,7 @@ final class Stream {
         while true {
             connection.expect(readable: channel.readable, isEnding: channel.isEnding)
             let step = connection.handshake()
+            channel.thread.spendLong()
             if connection.isDrained { channel.wouldBlockReading() }
             switch step {
             case .done:

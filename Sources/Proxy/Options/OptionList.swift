@@ -201,6 +201,9 @@ public enum OptionList {
             "threads", .number("COUNT", \.threads, 0...1024), .process,
             "Threads that serve clients; 0 for one on each processor."),
         .init(
+            "no_io_uring", .flag(\.noIoUring), .process,
+            "Watch and send by epoll, where io_uring would be used."),
+        .init(
             "resolver_threads", .number("COUNT", \.resolverThreads, 1...256), .process,
             "Names of hosts that can be looked up at the same time."),
         .init(

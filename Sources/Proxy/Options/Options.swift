@@ -152,6 +152,8 @@ public struct Options: Sendable, Equatable {
     public var pidFile: String?
     /// `--threads`, event loops; 0 means one for each core.
     public var threads = 0
+    /// `--no_io_uring`.
+    public var noIoUring = false
     /// `--resolver_threads`, names resolved at the same time.
     public var resolverThreads = 4
     /// `--control_socket`; nil means the default, nothing means none.

@@ -50,7 +50,7 @@ final class Inetd {
         self.providers = providers
         if let identity { try Privileges.drop(to: identity) }
         try Privileges.confine()
-        loop = Loop(try LoopThread())
+        loop = Loop(try LoopThread(usesRing: !options.noIoUring))
         services = Services(
             options: options, log: log, tls: tls, nodeName: Worker.nodeName(),
             maps: MapService.all(options, sockets: providers.sockets, watch: nil, log: log), authSocket: authPath,
@@ -80,10 +80,17 @@ final class Inetd {
         relay = await session.run()
         guard let relay else {
             if session.end != .loggedOut { status = Perdition.failure }
-            return loop.thread.stop()
+            return await end()
         }
-        relay.onEnd = { [thread = loop.thread] _ in thread.stop() }
+        relay.onEnd = { [unowned self] _ in loop.start { loop in await (loop.thread.tenant as? Inetd)?.end() } }
         relay.start()
+    }
+
+    /// Ends the program when the last words are on their way.
+    private func end() async {
+        await Task.yield()
+        while loop.thread.isLeaving { await loop.thread.sleep(1) }
+        loop.thread.stop()
     }
 
     /// The client's connection: standard input, where that is a socket; else a socket between which and standard input

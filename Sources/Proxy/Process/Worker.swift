@@ -92,7 +92,9 @@ final class Worker {
             guard getppid() == master else { throw Master.Failure.said }
             let count = options.threads > 0 ? options.threads : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
             var loops: [Loop] = []
-            for number in 0..<count { loops.append(Loop(try LoopThread(number: number))) }
+            for number in 0..<count {
+                loops.append(Loop(try LoopThread(number: number, usesRing: !options.noIoUring)))
+            }
             self.loops = loops
         } catch let error as any CustomStringConvertible {
             throw Master.Failure(error.description)
@@ -135,6 +137,13 @@ final class Worker {
                 loop.thread.tenant = floor
                 floor.accept(from: doors)
                 guard number == 0 else { return }
+                if !services.options.noIoUring, !loop.thread.hasRing {
+                    services.log.info(
+                        """
+                        io_uring is not to be had (kernel.io_uring_disabled, a container's rules, Linux before 6.1): \
+                        epoll serves, and takes more CPU for a login
+                        """)
+                }
                 floor.desk = ControlDesk(loop, loops, services, desk, ledger: ledger, reports: reports)
                 floor.desk?.open()
                 guard let ledger, !desk.metrics.isEmpty else { return }

@@ -12,10 +12,12 @@ enum Budgets {
     static let bytesAllocatedPerLogin = 13_200.0
 
     /// System calls of the worker for one session alone, waiting for events left out: those depend on who is faster.
-    static func systemCallsPerLogin(_ flavour: Flavour) -> Double {
-        switch flavour {
-        case .imap4: 26
-        case .pop3: 30
+    static func systemCallsPerLogin(_ flavour: Flavour, usesRing: Bool) -> Double {
+        switch (flavour, usesRing) {
+        case (.imap4, true): 16
+        case (.pop3, true): 18
+        case (.imap4, false): 26
+        case (.pop3, false): 30
         }
     }
 
@@ -28,7 +30,7 @@ enum Budgets {
     }
 
     /// Bytes of the worker's heap that one logged-in session holds, TLS aside.
-    static let heapPerIdleSession = 950.0
+    static let heapPerIdleSession = 900.0
 
     /// Bytes of the worker's private memory that one more logged-in session takes, TLS aside.
     static let privateMemoryPerIdleSession = 1_000.0

@@ -8,11 +8,13 @@ import Testing
 @testable import Proxy
 
 /// Runs a test's body as a task on a loop with a thread of its own, which ends with it.
+/// - Parameter usesRing: whether what is sent leaves at the end of a turn, as it does in the proxy. Most tests look at the
+///   far end sooner.
 @discardableResult
 func onLoop<Value: Sendable>(
-    _ body: @escaping @Sendable (isolated Loop) async throws -> Value
+    usesRing: Bool = false, _ body: @escaping @Sendable (isolated Loop) async throws -> Value
 ) async throws -> Value {
-    let thread = try LoopThread()
+    let thread = try LoopThread(usesRing: usesRing)
     let loop = Loop(thread)
     try thread.start(name: "test")
     defer { thread.stop() }

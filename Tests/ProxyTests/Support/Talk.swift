@@ -19,7 +19,7 @@ enum OnLoop {
         defer { close(there) }
         try #require(send(there, input, input.count, Int32(MSG_NOSIGNAL)) == input.count)
         shutdown(there, Int32(SHUT_WR))
-        let thread = try LoopThread(number: 0)
+        let thread = try LoopThread(usesRing: false)
         try thread.start(name: "dialogue")
         defer { thread.stop() }
         let result = await withCheckedContinuation { (done: CheckedContinuation<Result?, Never>) in

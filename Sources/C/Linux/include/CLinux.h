@@ -33,6 +33,36 @@ int linux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);
 void linux_epoll_remove(int epoll, int fd);
 int linux_epoll_wait(int epoll, struct linux_event *events, int count, int milliseconds);
 
+/* io_uring(7), whose system calls the C library does not have: operations are added to a queue, handed over together, and
+ * what comes of them is read from another. A ring belongs to the thread that opens it. NULL with errno where the system
+ * has none for this program, or one older than Linux 6.1. */
+struct linux_ring;
+struct linux_ring *linux_ring_open(unsigned entries);
+void linux_ring_close(struct linux_ring *ring);
+/* What came of an operation: its data, a count or a negative errno(3), and whether it goes on. */
+struct linux_completion {
+    uint64_t data;
+    int32_t result;
+    int32_t goes_on;
+};
+/* Hands over what was added. */
+void linux_ring_submit(struct linux_ring *ring);
+/* The same, and waits for a completion: -1 for as long as it takes, 0 not at all. A signal ends it, too. */
+void linux_ring_wait(struct linux_ring *ring, int milliseconds);
+int linux_ring_has_completions(const struct linux_ring *ring);
+/* The next one; 0 where there is none. */
+int linux_ring_next(struct linux_ring *ring, struct linux_completion *completion);
+/* That of one operation, ahead of its turn, in which it will have other data; 0 where there is none. */
+int linux_ring_take(struct linux_ring *ring, uint64_t data, uint64_t ignored, int *result);
+/* Adding; -1 where the queue is full and the system takes nothing from it. Events are those of epoll. Sent is at once what
+ * the socket takes, and only what did not go well is told, as is the rule of the last three. */
+int linux_ring_watch(struct linux_ring *ring, int fd, uint32_t events, int repeatedly, uint64_t data);
+int linux_ring_connect(struct linux_ring *ring, int fd, const void *address, unsigned length, uint64_t data);
+int linux_ring_send(struct linux_ring *ring, int fd, const void *bytes, unsigned count, int more, uint64_t data);
+int linux_ring_unwatch(struct linux_ring *ring, uint64_t watch, uint64_t data);
+int linux_ring_cancel(struct linux_ring *ring, uint64_t operation, uint64_t data);
+int linux_ring_close_descriptor(struct linux_ring *ring, int fd, uint64_t data);
+
 /* sys/eventfd.h and sys/signalfd.h are not in the Glibc module; close-on-exec, non-blocking. */
 int linux_eventfd(void);
 /* Blocks the signals in all threads to come and makes a descriptor that delivers them. */
