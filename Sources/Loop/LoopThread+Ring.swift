@@ -11,7 +11,7 @@ extension LoopThread {
     public var hasRing: Bool { ring != nil }
 
     func openRing() {
-        ring = Ring()
+        ring = Ring(polls: polls)
         moveToRing()
     }
 

@@ -26,6 +26,8 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     /// Nil before the loop runs, and where it works with epoll.
     @exclusivity(unchecked) var ring: Ring?
     private let usesRing: Bool
+    /// Whether the ring waits as with a system older than Linux 6.15; set before the loop runs, by tests.
+    @exclusivity(unchecked) var polls = false
     /// What the ring has told in this turn.
     @exclusivity(unchecked) var news: [linux_completion] = []
     /// What counts as sent and the system did not take, by descriptor.

@@ -55,8 +55,9 @@ struct Ring {
     private(set) var batch: UInt32 = 1
 
     /// Nil where the system has no io_uring for this program, or one older than Linux 6.1. It belongs to this thread.
-    init?() {
-        guard let handle = linux_ring_open(Self.entries) else { return nil }
+    /// - Parameter polls: whether it waits as with a system older than Linux 6.15.
+    init?(polls: Bool = false) {
+        guard let handle = linux_ring_open(Self.entries, polls ? 1 : 0) else { return nil }
         self.handle = handle
         room = .allocate(byteCount: Self.roomSize, alignment: 4096)
     }

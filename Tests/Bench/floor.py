@@ -1,4 +1,5 @@
-"""What no proxy can go below: the system calls of a login and nothing else (tools/bare.c), beside nginx and ours.
+"""What no proxy can go below that makes a login's system calls one by one: these and nothing else (tools/bare.c), beside
+nginx and ours, with io_uring and without.
 
 CPU time comes from rounds in turn, as in the comparison. Where it goes comes from samples with their stacks (perf), a run
 for each: the shares by system call, of the time that was measured without perf. IMAP4 and POP3 each get a table.
@@ -35,12 +36,25 @@ class Bare:
         return program
 
 
-KINDS = [ALL["nginx"], Bare(), ALL["ours"]]
+class WithoutRing(type(ALL["ours"])):
+    name, title = "epoll", "ours, --no_io_uring"
+
+    def start(self, place, front):
+        return super().start(place, front, extra=["--no_io_uring"])
+
+
+KINDS = [ALL["nginx"], Bare(), WithoutRing(), ALL["ours"]]
+
+# What an operation of io_uring stands for, by the kernel's function for it. Polls and files end in calls of their own.
+OPERATIONS = {"io_send": "sendto", "io_connect": "connect", "io_close": "close", "__fput": "close",
+              "io_poll_add": "epoll_ctl", "io_poll_remove": "epoll_ctl"}
 
 
 def place_of(frames):
     """The system call that a stack is in; else whether it is the program's own, or the scheduler's at the end of one."""
     for frame in frames:
+        if frame in OPERATIONS:
+            return f"`{OPERATIONS[frame]}`"
         if found := re.match(r"__(?:x64|se)_sys_(\w+)", frame):
             return f"`{found[1]}`"
     if any(frame.startswith(("schedule", "__schedule", "finish_task_switch")) for frame in frames):
@@ -113,4 +127,4 @@ def run(place, rounds, quick):
     tables = [compare(place, protocol, front, rounds, count, trouble) for protocol, front in FRONTS.items()]
     return "\n\n".join([
         f"{machine.sentence()}. Medians of {rounds} rounds in turn, {AT_ONCE} logins at once; the parts are shares of "
-        "samples of one run each.", *tables] + trouble.told)
+        "samples of one run each, io_uring's operations with the system calls that they stand for.", *tables] + trouble.told)

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <linux/time_types.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -17,8 +19,9 @@ struct linux_ring {
     int fd;
     /* Submissions: where we add, how many wait to be handed over, and what the kernel has taken. */
     unsigned tail, waiting, mask, entries;
-    /* How it waits. */
+    /* How it waits; and what tells of news where that is left to poll(2), -1 where it is not. */
     unsigned wait_flags;
+    int alarm;
     unsigned *kernel_head, *kernel_tail;
     struct io_uring_sqe *submissions;
     /* Completions. */
@@ -31,7 +34,7 @@ struct linux_ring {
 /* Completions are kept where there is no room for them, waits can have a limit, and what goes well need not be told. */
 enum { features = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP };
 /* IORING_FEAT_NO_IOWAIT and IORING_ENTER_NO_IOWAIT of Linux 6.15, which older headers do not have: a loop that has nothing
- * to do is not to be shown as one that waits for a disk. */
+ * to do is not to be shown as one that waits for a disk. Older kernels show it so unless it waits by other means. */
 enum { feature_no_iowait = 1 << 17, enter_no_iowait = 1 << 7 };
 
 static void *map(int fd, size_t size, off_t what) {
@@ -39,13 +42,14 @@ static void *map(int fd, size_t size, off_t what) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-struct linux_ring *linux_ring_open(unsigned entries) {
+struct linux_ring *linux_ring_open(unsigned entries, int polls) {
     struct io_uring_params about = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
         .cq_entries = entries * 8,
     };
     struct linux_ring *ring = calloc(1, sizeof *ring);
     if (!ring) return NULL;
+    ring->alarm = -1;
     ring->fd = (int)syscall(SYS_io_uring_setup, entries, &about);
     if (ring->fd < 0) {
         free(ring);
@@ -59,13 +63,17 @@ struct linux_ring *linux_ring_open(unsigned entries) {
         ring->rings = map(ring->fd, ring->rings_size, IORING_OFF_SQ_RING);
         ring->submissions = map(ring->fd, ring->submissions_size, IORING_OFF_SQES);
     }
-    if (!ring->rings || !ring->submissions) {
+    polls = polls || !(about.features & feature_no_iowait);
+    /* A poll of the ring itself would not hear of work that the kernel leaves to the next call. */
+    if (polls) ring->alarm = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    bool hears = !polls || syscall(SYS_io_uring_register, ring->fd, IORING_REGISTER_EVENTFD, &ring->alarm, 1) == 0;
+    if (!ring->rings || !ring->submissions || !hears) {
         linux_ring_close(ring);
         errno = ENOSYS;
         return NULL;
     }
     char *rings = ring->rings;
-    ring->wait_flags = IORING_ENTER_GETEVENTS | (about.features & feature_no_iowait ? enter_no_iowait : 0);
+    ring->wait_flags = IORING_ENTER_GETEVENTS | (polls ? 0 : enter_no_iowait);
     ring->entries = about.sq_entries;
     ring->mask = about.sq_entries - 1;
     ring->kernel_head = (unsigned *)(rings + about.sq_off.head);
@@ -84,6 +92,7 @@ void linux_ring_close(struct linux_ring *ring) {
     if (ring->submissions) munmap(ring->submissions, ring->submissions_size);
     if (ring->rings) munmap(ring->rings, ring->rings_size);
     close(ring->fd);
+    if (ring->alarm >= 0) close(ring->alarm);
     free(ring);
 }
 
@@ -106,6 +115,16 @@ int linux_ring_has_completions(const struct linux_ring *ring) {
 
 void linux_ring_wait(struct linux_ring *ring, int milliseconds) {
     bool waits = milliseconds != 0 && !linux_ring_has_completions(ring);
+    if (waits && ring->alarm >= 0) {
+        enter(ring, 0, ring->wait_flags, NULL, 0);
+        struct pollfd news = {.fd = ring->alarm, .events = POLLIN};
+        /* The kernel does a few things with each call, and does not tell of what it left. */
+        int longest = milliseconds < 0 || milliseconds > 1000 ? 1000 : milliseconds;
+        if (linux_ring_has_completions(ring) || poll(&news, 1, longest) < 0) return;
+        uint64_t count;
+        if (read(ring->alarm, &count, sizeof count) < 0 && errno != EAGAIN) return;
+        waits = false;
+    }
     struct __kernel_timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
     struct io_uring_getevents_arg limit = {.ts = (uintptr_t)&time};
     if (waits && milliseconds > 0)

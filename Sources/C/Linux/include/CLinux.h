@@ -35,9 +35,9 @@ int linux_epoll_wait(int epoll, struct linux_event *events, int count, int milli
 
 /* io_uring(7), whose system calls the C library does not have: operations are added to a queue, handed over together, and
  * what comes of them is read from another. A ring belongs to the thread that opens it. NULL with errno where the system
- * has none for this program, or one older than Linux 6.1. */
+ * has none for this program, or one older than Linux 6.1. polls: it waits as before Linux 6.15. */
 struct linux_ring;
-struct linux_ring *linux_ring_open(unsigned entries);
+struct linux_ring *linux_ring_open(unsigned entries, int polls);
 void linux_ring_close(struct linux_ring *ring);
 /* What came of an operation: its data, a count or a negative errno(3), and whether it goes on. */
 struct linux_completion {
