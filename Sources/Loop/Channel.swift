@@ -327,20 +327,23 @@ extension Channel {
     /// Sends on what the system did not take.
     /// - Returns: whether the channel can be written.
     private func sendBacklog() -> Bool {
-        guard hasBacklog else { return true }
-        let backlog = thread.backlogs[number] ?? []
+        guard hasBacklog, var backlog = thread.backlogs.removeValue(forKey: number) else { return true }
         switch backlog.withUnsafeBytes({ sendNow($0, more: false) }) {
         case .moved(let count) where count < backlog.count:
-            let rest = Array(backlog[count...])
-            thread.dropBacklog(of: self)
-            thread.backlogs[number] = rest
+            thread.backlogs[number] = Array(backlog[count...])
+            LoopThread.wipe(&backlog)
             return false
-        case .moved: dropBacklog()
-        case .wouldBlock, .closed: return false
+        case .wouldBlock:
+            thread.backlogs[number] = backlog
+            return false
+        case .moved: hasBacklog = false
+        case .closed: becameBroken()
         case .failed(let error):
+            // The next to send hears of it.
             fault = error.code
             becameBroken()
         }
+        LoopThread.wipe(&backlog)
         if endsOutput { _ = shutdown(number, Int32(SHUT_WR)) }
         return true
     }

@@ -50,8 +50,11 @@ extension LoopThread {
 
     /// Forgets what a channel has not sent, which may be a password.
     func dropBacklog(of channel: Channel) {
-        guard var backlog = backlogs.removeValue(forKey: channel.number) else { return }
-        backlog.withUnsafeMutableBytes { linux_wipe($0.baseAddress, $0.count) }
+        if var backlog = backlogs.removeValue(forKey: channel.number) { Self.wipe(&backlog) }
+    }
+
+    static func wipe(_ bytes: inout [UInt8]) {
+        bytes.withUnsafeMutableBytes { linux_wipe($0.baseAddress, $0.count) }
     }
 
     /// Hands over everything now, for the sake of one channel.
