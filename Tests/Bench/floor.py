@@ -55,7 +55,7 @@ def place_of(frames):
     for frame in frames:
         if frame in OPERATIONS:
             return f"`{OPERATIONS[frame]}`"
-        if found := re.match(r"__(?:x64|se)_sys_(\w+)", frame):
+        if found := re.match(r"__(?:x64|se|do)_sys_(\w+)", frame):
             return f"`{found[1]}`"
     if any(frame.startswith(("schedule", "__schedule", "finish_task_switch")) for frame in frames):
         return "another program's turn"
