@@ -9,8 +9,9 @@ struct Capacity: Equatable {
 
     /// Descriptors of the process as a whole: listening sockets, log, signals and what libraries open now and then.
     static let base = 32
-    /// Of each loop: epoll, its alarm, a helper's connection and a few clients that are on the way out.
-    static let perLoop = 8
+    /// Of each loop: io_uring or epoll, their alarms, a helper's connection, and clients that are on the way out: with
+    /// io_uring a turn accepts before it closes.
+    static let perLoop = 24
     /// Of each loop for each map: its connections, and those that are retired.
     static let perMap = 8
     /// Of each thread that resolves names.

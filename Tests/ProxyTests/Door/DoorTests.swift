@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func descriptorsAreEnoughForSoManySessions() {
-        #expect(Capacity(descriptors: 20_000, loops: 2, maps: 1, resolvers: 4).sessions == (20_000 - 32 - 32 - 8) / 2)
+        #expect(Capacity(descriptors: 20_000, loops: 2, maps: 1, resolvers: 4).sessions == (20_000 - 32 - 64 - 8) / 2)
         #expect(Capacity(descriptors: 10, loops: 2, maps: 1, resolvers: 4).sessions == 1)
         #expect(Capacity.unlimited.sessions > 1_000_000_000)
     }
