@@ -180,7 +180,8 @@ int linux_ring_watch(struct linux_ring *ring, int fd, uint32_t events, int repea
 }
 
 int linux_ring_unwatch(struct linux_ring *ring, uint64_t watch, uint64_t data) {
-    struct io_uring_sqe *entry = submission(ring, IORING_OP_POLL_REMOVE, -1, data);
+    /* Not IORING_OP_POLL_REMOVE: it leaves alone a watch whose event is on its way, which then keeps the file open. */
+    struct io_uring_sqe *entry = submission(ring, IORING_OP_ASYNC_CANCEL, -1, data);
     if (!entry) return -1;
     entry->addr = watch;
     entry->flags = IOSQE_CQE_SKIP_SUCCESS;
