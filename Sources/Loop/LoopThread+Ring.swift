@@ -156,7 +156,7 @@ extension LoopThread {
     // MARK: Channels
 
     /// False where the system takes nothing more.
-    @discardableResult func watch(_ channel: Channel) -> Bool {
+    func watch(_ channel: Channel) -> Bool {
         guard let ring, channel.number < Ring.Token.descriptors else { return false }
         let token = Ring.Token(.read, channel.number, channel.generation)
         // A shared socket is watched for one event at a time: between two of them others are woken up, and what is still
@@ -202,12 +202,8 @@ extension LoopThread {
             return
         }
         // Whoever watches it keeps it open.
-        if channel.isConnecting {
-            ring.cancel(Ring.Token(.connect, descriptor, channel.generation))
-        } else {
-            ring.unwatch(Ring.Token(.read, descriptor, channel.generation))
-        }
-        if channel.watchesWriting { ring.unwatch(Ring.Token(.write, descriptor, channel.generation)) }
+        ring.cancel(Ring.Token(channel.isConnecting ? .connect : .read, descriptor, channel.generation))
+        if channel.watchesWriting { ring.cancel(Ring.Token(.write, descriptor, channel.generation)) }
         if !ring.closeDescriptor(descriptor) { _ = Glibc.close(descriptor) }
     }
 }

@@ -260,7 +260,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
         guard heard else { return dropRing() }
         for case let channel? in channels {
             linux_epoll_remove(epoll, channel.number)
-            watch(channel)
+            if !watch(channel) { fail(channel) }
             if channel.watchesWriting { watchWriting(channel) }
         }
     }
@@ -309,7 +309,7 @@ public final class LoopThread: SerialExecutor, TaskExecutor, @unchecked Sendable
     func withdraw(_ channel: Channel) {
         unregister(channel)
         if let ring {
-            ring.unwatch(Ring.Token(.read, channel.number, channel.generation))
+            ring.cancel(Ring.Token(.read, channel.number, channel.generation))
         } else {
             linux_epoll_remove(epoll, channel.number)
         }

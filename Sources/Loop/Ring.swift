@@ -75,10 +75,7 @@ struct Ring {
         linux_ring_watch(handle, descriptor, events, repeatedly ? 1 : 0, token.data) == 0
     }
 
-    func unwatch(_ token: Token) {
-        _ = linux_ring_unwatch(handle, token.data, Token.nobody.data)
-    }
-
+    /// Ends a watch or a connect.
     func cancel(_ token: Token) {
         _ = linux_ring_cancel(handle, token.data, Token.nobody.data)
     }

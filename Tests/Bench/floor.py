@@ -47,7 +47,7 @@ KINDS = [ALL["nginx"], Bare(), WithoutRing(), ALL["ours"]]
 
 # What an operation of io_uring stands for, by the kernel's function for it. Polls and files end in calls of their own.
 OPERATIONS = {"io_send": "sendto", "io_connect": "connect", "io_close": "close", "__fput": "close",
-              "io_poll_add": "epoll_ctl", "io_poll_remove": "epoll_ctl"}
+              "io_poll_add": "epoll_ctl", "io_async_cancel": "epoll_ctl"}
 
 
 def place_of(frames):

@@ -119,6 +119,20 @@ import Testing
         }
     }
 
+    /// An event is on its way when the channel is closed: it ends nevertheless.
+    @Test func aCloseDoesNotWaitForEvents() async throws {
+        try await onLoop(usesRing: true) { loop in
+            let (a, b) = try socketPair()
+            defer { close(b) }
+            let channel = try Channel(a, on: loop.thread)
+            await loop.turn(4)
+            #expect(shutdown(b, Int32(SHUT_WR)) == 0)
+            channel.close()
+            await loop.turn(200)
+            #expect(hasEnded(b))
+        }
+    }
+
     /// The peer goes before it has taken all.
     @Test func aPeerThatIsGoneEndsIt() async throws {
         try await onLoop(usesRing: true) { loop in

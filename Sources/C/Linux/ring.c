@@ -1,4 +1,4 @@
-/* io_uring without its library: an event loop needs seven of its operations. */
+/* io_uring without its library: an event loop needs five of its operations. */
 #define _GNU_SOURCE
 #include "CLinux.h"
 
@@ -179,15 +179,6 @@ int linux_ring_watch(struct linux_ring *ring, int fd, uint32_t events, int repea
     return 0;
 }
 
-int linux_ring_unwatch(struct linux_ring *ring, uint64_t watch, uint64_t data) {
-    /* Not IORING_OP_POLL_REMOVE: it leaves alone a watch whose event is on its way, which then keeps the file open. */
-    struct io_uring_sqe *entry = submission(ring, IORING_OP_ASYNC_CANCEL, -1, data);
-    if (!entry) return -1;
-    entry->addr = watch;
-    entry->flags = IOSQE_CQE_SKIP_SUCCESS;
-    return 0;
-}
-
 int linux_ring_send(struct linux_ring *ring, int fd, const void *bytes, unsigned count, int more, uint64_t data) {
     struct io_uring_sqe *entry = submission(ring, IORING_OP_SEND, fd, data);
     if (!entry) return -1;
@@ -208,6 +199,7 @@ int linux_ring_connect(struct linux_ring *ring, int fd, const void *address, uns
 }
 
 int linux_ring_cancel(struct linux_ring *ring, uint64_t operation, uint64_t data) {
+    /* For watches, too: IORING_OP_POLL_REMOVE leaves alone one whose event is on its way, and so keeps its file open. */
     struct io_uring_sqe *entry = submission(ring, IORING_OP_ASYNC_CANCEL, -1, data);
     if (!entry) return -1;
     entry->addr = operation;

@@ -59,7 +59,6 @@ int linux_ring_take(struct linux_ring *ring, uint64_t data, uint64_t ignored, in
 int linux_ring_watch(struct linux_ring *ring, int fd, uint32_t events, int repeatedly, uint64_t data);
 int linux_ring_connect(struct linux_ring *ring, int fd, const void *address, unsigned length, uint64_t data);
 int linux_ring_send(struct linux_ring *ring, int fd, const void *bytes, unsigned count, int more, uint64_t data);
-int linux_ring_unwatch(struct linux_ring *ring, uint64_t watch, uint64_t data);
 int linux_ring_cancel(struct linux_ring *ring, uint64_t operation, uint64_t data);
 int linux_ring_close_descriptor(struct linux_ring *ring, int fd, uint64_t data);
 
